@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
+from calibtool.analysis.slice_cuts import DRAWN, cuts_of
 from calibtool.data.files.reader import left_out
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
@@ -256,10 +257,13 @@ def _from_summaries(
     for by in every_by:
         one_of_each = unit is None or by == unit.part
         of_slice = request if one_of_each else request.without_intervals
+        cuts = {} if has_engine(source) else cuts_of(source, by, request.resampling.seed)
         groups = summarize_groups(
-            source, by, task, threads=request.execution.threads, progress=progress
+            source, by, task, cuts, threads=request.execution.threads, progress=progress
         )
         named, note = groups.named()
+        if any(not one.each for one in cuts.values()):
+            note = f"{note} {DRAWN}".lstrip()
         if whole is None:  # the slices of any column add up to all rows
             total = named[0][1]
             for _, summary in named[1:]:

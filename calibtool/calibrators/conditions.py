@@ -14,9 +14,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from calibtool.data.cuts import MOST_NUMBERS
 from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
-from calibtool.data.slicing import MOST_NUMBERS, Partition
+from calibtool.data.slicing import Partition
 from calibtool.data.validation import texts
 from calibtool.errors import InputError
 from calibtool.types import Array

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from calibtool.data.cuts import Cuts, is_cut, octiles, tenths
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
@@ -27,11 +28,6 @@ FEW = 30
 # Most values of a text column that have a slice each; the rarer values are joined. A table of more
 # could hardly be read, and a column of identifiers would mean thousands of evaluations.
 MOST = 200
-# Most distinct numbers that have a slice each; columns of more numbers get quantile groups. Ratings
-# and months have fewer values than this, ages and prices more.
-MOST_NUMBERS = 20
-QUANTILES = 8  # quantile groups of a column of numbers: octiles
-DECILES = 10  # groups of the pseudo-column "confidence"
 QUARTERS = 4  # quantile groups of a column of numbers whose groups are drawn side by side
 LISTED = 5  # slices that the sentence about those set apart names; more would make it a table
 PSEUDO = {
@@ -282,7 +278,7 @@ def _coded(predictions: Predictions, name: str, most: int) -> tuple[Array, list[
     if name in predictions.extra:
         return coded(predictions.extra[name], place, most=most)
     if name == "confidence":
-        return _tenths(_confidence(predictions))
+        return _grouped(tenths(values := confidence(predictions)), values)
     if name == "predicted":
         return coded(_predicted(predictions), place, most=most)
     raise missing(predictions, name)
@@ -297,20 +293,9 @@ def missing(predictions: Predictions, name: str) -> InputError:
     )
 
 
-def _tenths(confidence: Array) -> tuple[Array, list[str], str]:
-    """Return tenths of the rows, numbered from the least confident; equal values stay together."""
-    at = np.quantile(confidence, np.arange(1, DECILES + 1) / DECILES, method="higher")
-    edges = np.unique(at)
-    lows = [confidence.min(), *edges[:-1]]
-    names = [
-        f"{k}: {a:.4f} to {b:.4f}" for k, (a, b) in enumerate(zip(lows, edges, strict=True), 1)
-    ]
-    return np.searchsorted(edges, confidence), names, ""
-
-
-def _confidence(predictions: Predictions) -> Array:
+def confidence(predictions: Predictions) -> Array:
     """Return (N,) float64 confidences of the predicted class."""
-    return np.asarray(reduce_rows(labelled(predictions)).confidence, np.float64)
+    return np.asarray(reduce_rows(labelled(predictions), lean=True).confidence, np.float64)
 
 
 def _predicted(predictions: Predictions) -> Array:
@@ -352,11 +337,11 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
     """
     if column.ndim != 1:
         raise InputError(f"{place}: holds several values per row; slices need one value per row")
-    integers = column.dtype.kind in "iu"
-    if column.dtype.kind == "f" or (integers and len(np.unique(column)) > MOST_NUMBERS):
-        return _by_quantiles(column.astype(np.float64), place, QUANTILES)
+    if is_cut(column):
+        values = column.astype(np.float64)
+        return _grouped(octiles(values, place), values)
     values, codes, counts = np.unique(texts(column, place), return_inverse=True, return_counts=True)
-    if integers:
+    if column.dtype.kind in "iu":
         order = np.argsort(column[np.unique(codes, return_index=True)[1]], kind="stable")
     else:
         order = np.argsort(-counts, kind="stable")
@@ -368,28 +353,15 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
     return number[rank[codes]], names, note
 
 
-def _by_quantiles(column: Array, place: str, groups: int) -> tuple[Array, list[str], str]:
-    """Return groups of about equal numbers of rows; equal values stay together.
-
-    Few distinct numbers have a group each. Values that are not finite are a group of their own.
-    """
-    finite = np.isfinite(column)
-    values = np.unique(column[finite])
-    if not len(values):
-        raise InputError(f"{place}: no value is a finite number")
-    if len(values) <= MOST_NUMBERS:
-        edges = values
-        names = [f"{value:g}" for value in values]
-    else:
-        at = np.quantile(column[finite], np.arange(1, groups + 1) / groups, method="higher")
-        edges = np.unique(at)
-        lows = [values[0], *edges[:-1]]
-        names = [f"{a:.4g} to {b:.4g}" for a, b in zip(lows, edges, strict=True)]
-        # edges that agree in four digits need all digits to be told apart
-        names = names if len(set(names)) == len(names) else [f"up to {b:.17g}" for b in edges]
-    codes = np.full(len(column), len(edges), np.int64)
-    codes[finite] = np.searchsorted(edges, column[finite])
-    lacking = int(np.count_nonzero(~finite))
+def _grouped(cuts: Cuts, values: Array) -> tuple[Array, list[str], str]:
+    """Return codes, names and note of numbers by their cuts, as `coded` does."""
+    codes = cuts.codes(values)
+    lacking = int(np.count_nonzero(codes == len(cuts.edges)))
     if not lacking:
-        return codes, names, ""
-    return codes, [*names, "(not a number)"], f"{lacking:,} rows hold no finite number."
+        return codes, list(cuts.names[:-1]), ""
+    return codes, list(cuts.names), no_number(lacking)
+
+
+def no_number(rows: int) -> str:
+    """Return the note about rows whose value is no finite number."""
+    return f"{rows:,} rows hold no finite number."

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from calibtool.data.cuts import MOST_NUMBERS, Cuts
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.data.slicing import (
     MOST,
-    MOST_NUMBERS,
-    columns_of,
+    carrying,
+    confidence,
     join_rare,
     labelled,
     names_in,
+    no_number,
 )
 from calibtool.data.validation import texts
 from calibtool.errors import InputError, NotAvailableError, UsageError
@@ -37,12 +40,15 @@ class Groups:
     """The summaries of groups of rows. Those of further rows can be added.
 
     Attributes:
-        summaries: the summary of each group, by the group's values of the columns, as texts.
-        integers: for each column, whether it holds integers.
+        summaries: the summary of each group, by the group's values of the columns, as texts; of
+            columns that are cut, by the numbers of their groups.
+        integers: for each column, whether it holds integers, or is cut.
+        cuts: of each column, or None.
     """
 
     summaries: dict[Key, Summary]
     integers: tuple[bool, ...] = ()
+    cuts: tuple[Cuts | None, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -53,28 +59,51 @@ class Groups:
         summaries = dict(self.summaries)
         for key, summary in other.summaries.items():
             summaries[key] = summaries[key] + summary if key in summaries else summary
-        return Groups(summaries, self.integers)
+        return Groups(summaries, self.integers, self.cuts)
 
     def named(self, most: int = MOST) -> tuple[list[tuple[str, Summary]], str]:
-        """Return groups with their names, and a note if some were joined, else "".
+        """Return groups with their names, and a note if some were joined or no numbers, else "".
 
-        Texts are sorted by decreasing number of rows, numbers by value. If there are more than
-        `most` groups, the rarest are joined into one.
+        They are sorted by one column after the other, texts by decreasing number of rows, numbers
+        by value. If there are more than `most` groups, the rarest are joined into one.
         """
+        ranks = [self._ranks(k) for k in range(len(self.integers))]
 
-        def rank(key: Key) -> list[Any]:
-            if all(self.integers):
-                return [float(value) for value in key]
-            return [-self.summaries[key].rows, *key]
+        def place(key: Key) -> list[int]:
+            return [rank[value] for rank, value in zip(ranks, key, strict=True)]
 
-        order = sorted(self.summaries, key=rank)
-        names = [", ".join(value or "(empty)" for value in key) for key in order]
+        order = sorted(self.summaries, key=place)
+        names = [", ".join(self._names(key)) for key in order]
         summaries = [self.summaries[key] for key in order]
+        lacking = sum(self.summaries[key].rows for key in order if self._lacks(key))
         names, number, note = join_rare(names, [summary.rows for summary in summaries], most)
         joined: dict[int, Summary] = {}
         for k, summary in zip(number.tolist(), summaries, strict=True):
             joined[k] = joined[k] + summary if k in joined else summary
+        note = " ".join(text for text in (note, no_number(lacking) if lacking else "") if text)
         return [(name, joined[k]) for k, name in enumerate(names)], note
+
+    def _ranks(self, k: int) -> dict[str, int]:
+        """Return the place of each value of a column."""
+        rows: Counter[str] = Counter()
+        for key, summary in self.summaries.items():
+            rows[key[k]] += summary.rows
+        if self.integers[k]:
+            order = sorted(rows, key=float)
+        else:
+            order = sorted(rows, key=lambda value: (-rows[value], value))
+        return {value: place for place, value in enumerate(order)}
+
+    def _names(self, key: Key) -> list[str]:
+        return [
+            (value or "(empty)") if cuts is None else cuts.names[int(value)]
+            for value, cuts in zip(key, self.cuts, strict=True)
+        ]
+
+    def _lacks(self, key: Key) -> bool:
+        """Return whether a group is of rows without a number in a column that is cut."""
+        pairs = zip(key, self.cuts, strict=True)
+        return any(cuts is not None and int(value) == len(cuts.edges) for value, cuts in pairs)
 
 
 @dataclass(frozen=True)
@@ -84,10 +113,12 @@ class GroupTask:
     Attributes:
         each: the task that summarises a group; the summary of its first variant is used.
         by: the columns that divide the rows, as for `--by`.
+        cuts: how columns of many numbers are divided.
     """
 
     each: SummaryTask
     by: str
+    cuts: Mapping[str, Cuts] = field(default_factory=dict)
 
     def reduce(self, blocks: Iterable[Predictions]) -> list[Groups]:
         """Return the summaries of the groups in these blocks.
@@ -98,7 +129,7 @@ class GroupTask:
         rows: dict[Key, list[Predictions]] = {}
         integers: tuple[bool, ...] = ()
         for block in blocks:
-            columns = [_column(block, name) for name in names_in(self.by)]
+            columns = [self._column(block, name) for name in names_in(self.by)]
             integers = tuple(column.dtype.kind in "iu" for column in columns)
             for key, index in _rows_by_key(columns):
                 rows.setdefault(key, []).append(block.take(index))
@@ -108,7 +139,20 @@ class GroupTask:
                     "columns with fewer values"
                 )
         summaries = {key: self.each.reduce(parts)[0] for key, parts in rows.items()}
-        return [Groups(summaries, integers)]
+        return [Groups(summaries, integers, tuple(map(self.cuts.get, names_in(self.by))))]
+
+    def _column(self, block: Predictions, name: str) -> Array:
+        """Return the values of a column, or the numbers of their groups where it is cut."""
+        cuts = self.cuts.get(name)
+        if cuts is None:
+            return _column(block, name)
+        values = block.extra[name] if name in block.extra else confidence(block)
+        if not cuts.fits(values):
+            raise NotAvailableError(
+                f"{block.source}: {name} has few distinct values in a sample of the rows, and more "
+                "among all"
+            )
+        return cuts.codes(values)
 
     def describe(self) -> dict[str, Any]:
         """Raise UsageError: a checkpoint holds one summary per variant, not one per group."""
@@ -119,22 +163,29 @@ def summarize_groups(
     source: Source,
     by: str,
     task: SummaryTask,
+    cuts: Mapping[str, Cuts] | None = None,
     *,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Groups:
     """Return the summaries of all groups, in one pass.
 
+    Args:
+        source: the rows.
+        by: the columns that divide them, as for `--by`.
+        task: what is summed of each group.
+        cuts: how columns of many numbers are divided.
+
     Raises InputError if a column is missing, NotAvailableError if it holds numbers that would have
-    to be divided at quantiles, which one pass does not know.
+    to be divided at quantiles, and `cuts` does not say how.
     """
-    known = [name for name in source.table.columns if name not in set(source.roles.columns())]
-    carrying = source.also(columns_of(by, known))
-    results = reduce_parts(carrying, GroupTask(task, by), threads=threads, progress=progress)
-    groups: Groups = results[0]
+    each = GroupTask(task, by, cuts or {})
+    groups: Groups = reduce_parts(carrying(source, [by]), each, threads=threads, progress=progress)[
+        0
+    ]
     for k, name in enumerate(names_in(by)):
         values = {key[k] for key in groups.summaries}
-        if groups.integers[k] and len(values) > MOST_NUMBERS:
+        if name not in each.cuts and groups.integers[k] and len(values) > MOST_NUMBERS:
             raise NotAvailableError(
                 f"{source.source}: {name} has {len(values):,} distinct values; when streaming, "
                 f"slice by text columns or by integers with at most {MOST_NUMBERS} values"
@@ -172,13 +223,25 @@ def _column(block: Predictions, name: str) -> Array:
 def _rows_by_key(columns: Sequence[Array]) -> list[tuple[Key, Array]]:
     """Return each combination of values that occurs, with the numbers of its rows."""
     # one integer per combination, so that one sort of integers finds the groups
-    codes = np.zeros(len(columns[0]), np.int64)
+    codes, count = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        values, inverse = np.unique(column, return_inverse=True)
-        codes = codes * len(values) + inverse
-    order = np.argsort(codes, kind="stable")
+        values, inverse = _distinct(column)
+        codes, count = codes * values + inverse, count * values
+    # integers of 16 bits are sorted in linear time
+    small = codes.astype(np.uint16) if count <= 1 << 16 else codes
+    order = np.argsort(small, kind="stable")
     cuts = np.flatnonzero(np.diff(codes[order])) + 1
     return [
         (tuple(str(column[index[0]]) for column in columns), index)
         for index in np.split(order, cuts)
     ]
+
+
+def _distinct(column: Array) -> tuple[int, Array]:
+    """Return a number for each value, and how many numbers there are at most."""
+    if column.dtype.kind in "iu" and len(column):
+        low, high = int(column.min()), int(column.max())
+        if high - low < len(column):
+            return high - low + 1, column.astype(np.int64) - low
+    values, inverse = np.unique(column, return_inverse=True)
+    return len(values), inverse

@@ -12,7 +12,7 @@ import pytest
 from pyarrow import csv, feather
 
 import calibtool as ct
-from calibtool.analysis import slices
+from calibtool.analysis import slice_cuts, slices
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError
@@ -149,13 +149,14 @@ def test_a_filter_streams_what_it_keeps(tmp_path):
     assert report.data.rows == filtered.num_rows
 
 
-def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch):
+@pytest.mark.parametrize("by", [["country", "device"], ["fraction", "confidence,country"]])
+def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch, by):
     write(tmp_path / "x.parquet", table())
     names = ["ece", "nll", "accuracy"]
-    rows = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
+    rows = ct.evaluate_by(source(tmp_path / "x.parquet"), by, names, ci="none")
     monkeypatch.setattr(slices, "EXACT_ROWS", 100)
     monkeypatch.setattr(request, "STREAMED_ROWS", 100)
-    report = ct.evaluate_by(source(tmp_path / "x.parquet"), ["country", "device"], names, ci="none")
+    report = ct.evaluate_by(source(tmp_path / "x.parquet"), by, names, ci="none")
     for a, b in zip(rows.parts, report.parts, strict=True):
         assert [(s.name, s.rows) for s in a.slices] == [(s.name, s.rows) for s in b.slices]
         for one, other in zip(a.slices, b.slices, strict=True):
@@ -167,10 +168,37 @@ def test_slices_of_many_rows_are_those_of_few(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("streamed")
+def test_numbers_are_divided_at_the_quantiles_of_a_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr(slice_cuts, "STREAMED_ROWS", 5_000)
+    write(tmp_path / "x.parquet", table())
+    part = ct.evaluate_by(
+        source(tmp_path / "x.parquet"), "fraction", ["accuracy"], ci="none"
+    ).parts[0]
+    assert len(part.slices) == 8
+    assert part.slices[0].name.startswith("up to")
+    assert part.slices[-1].name.startswith("above")
+    sizes = [one.rows for one in part.slices]
+    assert sum(sizes) == table().num_rows
+    assert max(sizes) < 1.3 * min(sizes)
+    assert "drawn at random" in part.note
+
+
+@pytest.mark.usefixtures("streamed")
+def test_a_slice_has_the_name_of_all_its_values(tmp_path, monkeypatch):
+    """A value that the sample lacks is in no group of another value."""
+    monkeypatch.setattr(slice_cuts, "STREAMED_ROWS", 50)
+    rare = np.where(np.arange(table().num_rows) == 3, 2.5, 1.0)
+    write(tmp_path / "x.parquet", table().append_column("rating", pa.array(rare)))
+    part = ct.evaluate_by(source(tmp_path / "x.parquet"), "rating", ["accuracy"], ci="none").parts[
+        0
+    ]
+    assert [one.name for one in part.slices] == ["1"]
+    assert part.small == (("2.5", 1),)
+
+
+@pytest.mark.usefixtures("streamed")
 def test_slices_need_columns_of_few_values(tmp_path):
     write(tmp_path / "x.parquet", table())
-    quantiles = ct.evaluate_by(source(tmp_path / "x.parquet"), "fraction", ["accuracy"], ci="none")
-    assert len(quantiles.parts[0].slices) == 8  # in memory
     with pytest.raises(InputError, match="no column 'nothing'"):
         ct.evaluate_by(source(tmp_path / "x.parquet"), "nothing")
 
