@@ -24,6 +24,7 @@ from calibtool.data.files.write import whole_file
 from calibtool.data.predictions import Kind
 from calibtool.errors import InputError
 from calibtool.streaming.exact import Exact, scaled
+from calibtool.streaming.layout import always_kept
 from calibtool.streaming.summary import VIEWS, DataShape, Layout, Summary, size_of
 from calibtool.types import Array
 from calibtool.version import __version__
@@ -49,6 +50,7 @@ _PER_FILLED = 1 << 12
 _HIGHEST = 1e39
 _HEAVIEST = 1e31
 _LARGEST = 1e170  # of any sum: weight times cube of the above, for 2**50 rows, is 1e163
+_SHARES = ("accuracy", "mean-confidence")  # means that are 1 at most
 _SLACK = 1e-6  # relative error of sums of rounded values, as cells of many classes hold
 
 
@@ -68,7 +70,10 @@ def load_cells(path: str | Path) -> Summary:
     """
     document = _document(str(path))
     with document.open() as file:
-        return _read(document, file)
+        summary = _read(document, file)
+    if lacking := {*always_kept(summary.shape)} - {*summary.keep.views}:
+        document.refuse(f"the views lack {', '.join(sorted(lacking))}")
+    return summary
 
 
 def to_bytes(summary: Summary) -> bytes:
@@ -244,6 +249,8 @@ def _require_sound(summary: Summary, entry: Entry) -> None:
             infinite = summary.sums.get(f"infinite/{score}")
             none = infinite is None or not infinite.high[0] > 0
             _require_moments(entry[name], sums.high, mass, every=none)
+            if score in _SHARES and sums.high[1] > sums.high[0] * (1 + _SLACK):
+                entry[name].refuse("is a share of more than all rows")
         elif head == "count":
             _require_counts(entry[name], sums.high, mass, whole=score != "correct")
 

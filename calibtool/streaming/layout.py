@@ -65,12 +65,16 @@ def layout_for(specs: Sequence[Spec], shape: DataShape) -> Layout:
     )
 
 
+def always_kept(shape: DataShape) -> tuple[str, ...]:
+    """Return the views that every file of cells holds."""
+    return ("top", "positive") if shape.classes == 2 else ("top",)
+
+
 def full_layout(shape: DataShape, specs: Sequence[Spec] = ()) -> Layout:
     """Return the default layout: every view that is cheap to hold, and whatever `specs` need."""
     needed = layout_for(specs, shape)
     few = shape.classes is not None and shape.classes <= MOST_CLASSES
-    views = {"top", *needed.views}
-    views |= {"positive"} if shape.classes == 2 else set()
+    views = {*always_kept(shape), *needed.views}
     views |= {"class"} if few else set()
     scores = {
         name: metric

@@ -69,6 +69,13 @@ def test_levels_of_any_numbers_are_read_by_name(levels, tmp_path):
         ct.load(tmp_path / "stars.jsonl", probs="probabilities", labels="stars")
 
 
+def test_a_level_is_one_number(levels, tmp_path):
+    probs, labels = levels
+    np.savez(tmp_path / "x.npz", probs=probs[:, :2], labels=np.stack([labels] * 3, axis=1))
+    with pytest.raises(CalibtoolError, match="3 columns for 2 classes"):
+        ct.load(tmp_path / "x.npz", ordinal=True, classes=("a", "b"), renormalize=True)
+
+
 def test_every_cut_point_is_a_prediction(levels, tmp_path):
     probs, labels = levels
     written(probs, labels, tmp_path / "stars.jsonl")

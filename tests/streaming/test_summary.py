@@ -342,6 +342,7 @@ def test_a_spoiled_header_is_refused(tmp_path, spoil, says):
         ("score/nll", lambda v: v * [1, 1, 1, 1e60, 1, 1, 1], "larger scores or weights"),
         ("score/nll", lambda v: v * [1, 1, 1, 1, 1e60, 1, 1], "larger scores or weights"),
         ("score/nll", lambda v: v * 1e200, "score/nll holds values that are not finite, or too"),
+        ("score/accuracy", lambda v: v * [1, 1e17, 1, 1, 1, 1, 1], "a share of more than all rows"),
         ("count/label", lambda v: v * 0.5, "is of a weight of 100, and all rows weigh 200"),
         ("count/correct", lambda v: v * [1, -1], "sums['count/correct'] is negative"),
         ("top/n", lambda v: v * 2, "rows is 200, and top holds 400"),
@@ -354,6 +355,16 @@ def test_sums_that_no_rows_have_are_refused(name, change, says):
     spoiled = Exact.of(change(summary.sums[name].high))
     with pytest.raises(InputError, match=re.escape(says)):
         from_bytes(to_bytes(replace(summary, sums=summary.sums | {name: spoiled})))
+
+
+def test_a_file_holds_the_views_that_its_numbers_are_of(tmp_path):
+    summary = ct.cells(binary(200))
+    views = tuple(view for view in summary.keep.views if view != "positive")
+    sums = {name: one for name, one in summary.sums.items() if not name.startswith("positive/")}
+    spoiled = replace(summary, sums=sums, keep=replace(summary.keep, views=views))
+    ct.save_cells(spoiled, tmp_path / "x.cells")
+    with pytest.raises(InputError, match="the views lack positive"):
+        ct.load_cells(tmp_path / "x.cells")
 
 
 def test_a_low_half_is_below_the_high_one():

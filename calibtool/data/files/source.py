@@ -348,7 +348,8 @@ class Source:
             found = columns[self.roles.labels]
         else:
             return None
-        if self.choice.ordinal and self.roles.class_names and found.dtype.kind in "fiu":
+        named = self.choice.ordinal and self.roles.class_names
+        if named and found.dtype.kind in "fiu" and found.ndim == 1:
             found = written.as_names(found)
         if found.dtype.kind != "U" or self.roles.class_names or not words or found.ndim != 1:
             return found
