@@ -18,7 +18,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request, view_option
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR, Scale
@@ -81,14 +81,14 @@ def compute(
 
     Args:
         predictions: one set.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises InputError if no score lies between 0 and 1.
     """
     rows = only(predictions)
-    option = "" if view == "auto" else f"(view={view})"
-    results = evaluate_rows(request(rows, [f"ici{option}"], **shared))
+    results = evaluate_rows(request(rows, [f"ici({view_option(view, rows)})"], **shared))
     collected, chosen = results.collected[0].rows, results.specs[0].view
     score, outcome = collected.view(chosen)
     cells = Cells.from_rows(score, outcome, collected.weights)

@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, request
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
@@ -89,11 +89,12 @@ def compute(
     Args:
         predictions: one set.
         bins: number of bins, of equal width.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     source = only(predictions)
-    chosen = view if view != "auto" else ("positive" if source.one_column else "top")
+    chosen = drawn_view(view, source)
     metric = "auroc-correct" if chosen == "top" else "auroc"
     results = evaluate_rows(request(source, [metric], **shared))
     rows = results.collected[0].rows

@@ -10,7 +10,7 @@ from calibtool.data.readable import Readable, Variant
 from calibtool.data.slicing import PSEUDO, panels
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
-from calibtool.evaluation.request import Request
+from calibtool.evaluation.request import Request, one_score_view
 from calibtool.evaluation.resampling import Resampling
 from calibtool.types import Array, Progress
 
@@ -91,6 +91,33 @@ def require_two_classes(rows: Readable, diagram: str) -> None:
             f"{rows.source}: {diagram} needs two classes; {there}. Give the probability of the "
             "outcome as one column, and 1 or 0 as its label"
         )
+
+
+def drawn_view(view: str, *sets: Readable) -> str:
+    """Return the view in which predictions are drawn: "top" or "positive".
+
+    "auto" is positive if all are of two classes, in one column or in two: P(class 1) lies anywhere
+    from 0 to 1, whereas the confidence of the likelier of two classes leaves half the plane empty.
+
+    Raises UsageError for the positive view of other than two classes.
+    """
+    if view == "auto":
+        return "positive" if all(rows.classes == 2 for rows in sets) else "top"
+    return [one_score_view(view, rows) for rows in sets][0]
+
+
+def view_option(view: str, rows: Readable, *others: Readable) -> str:
+    """Return the option with which a metric of `rows` is measured in the view that is drawn, such
+    as "view=positive"; "" if that is its default.
+
+    Args:
+        view: "auto", "top" or "positive".
+        rows: predictions.
+        others: those in the same diagram.
+    """
+    chosen = drawn_view(view, rows, *others)
+    default = "positive" if rows.one_column else "top"
+    return "" if view == "auto" and chosen == default else f"view={chosen}"
 
 
 def class_names(predictions: Readable) -> list[str]:

@@ -13,7 +13,15 @@ from calibtool.data.slicing import load_with
 from calibtool.diagrams import marks, panels, reliability_curves, series
 from calibtool.diagrams.curve import Curve, Parts, Points, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, groups, named, only, request
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    groups,
+    named,
+    only,
+    request,
+    view_option,
+)
 from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
 from calibtool.diagrams.scales import AXIS_NAMES, Scale, scale_of
 from calibtool.diagrams.style import Style
@@ -144,7 +152,8 @@ def compute(
         intervals: of the mean outcome of a bin: "clopper-pearson" or "bootstrap".
         bands: "confidence", "consistency" (where a perfect model would lie), "both" or "none"; by
             default both for a single curve, confidence alone for several.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError for options that the data do not allow, InputError for cells that do not end
@@ -161,7 +170,7 @@ def compute(
     curves: list[Curve] = []
     data = []
     for name, rows in sets.items():
-        specs = _specs(form, bins, rule, logit=logit, view=_view(view, rows))
+        specs = _specs(form, bins, rule, logit=logit, view=view_option(view, rows, *sets.values()))
         results = evaluate_variants(request(rows, specs, variants, bias=False, **shared))
         data.append(results.data)
         for number, variant in enumerate(variants):
@@ -179,27 +188,17 @@ def compute(
     return Reliability(tuple(curves), tuple(data), results.view, form, logit, level, bands, notes)
 
 
-def _view(view: str, predictions: Readable) -> str:
-    """Return the view for the specs: "" for the natural one of the data."""
-    if view == "auto":
-        return ""
-    if view == "positive" and predictions.classes != 2:
-        raise UsageError(f"{predictions.source}: the positive view needs the scores of two classes")
-    return view
-
-
 def _specs(form: str, bins: int, profile: str, *, logit: bool, view: str) -> list[str]:
     """Return the specs of the numbers in the corner: those that the form shows."""
-    option = f"view={view}" if view else ""
     if form == "smooth":
-        return [_spec("smece", "kernel=logit" if logit else "", option)]
+        return [_spec("smece", "kernel=logit" if logit else "", view)]
     if form == "corp":
-        return [_spec(name, option) for name in ("mcb", "dsc", "unc")]
+        return [_spec(name, view) for name in ("mcb", "dsc", "unc")]
     if form == "loess":
-        return [_spec("ici", option)]
+        return [_spec("ici", view)]
     if profile == "equal_mass":
-        return [_spec("ada-ece", f"bins={bins}", option)]
-    return [_spec("ece", f"bins={bins}", option)]
+        return [_spec("ada-ece", f"bins={bins}", view)]
+    return [_spec("ece", f"bins={bins}", view)]
 
 
 def _spec(name: str, *options: str) -> str:
