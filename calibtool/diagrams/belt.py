@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks, panels
+from calibtool.diagrams import histograms, marks, panels
 from calibtool.diagrams.curve import (
     Histogram,
     Parts,
@@ -124,9 +124,12 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
-    marks.histogram(lower, data.histogram, style)
+    log = histograms.needs_log([data.histogram.mass])
+    histograms.draw(lower, [data.histogram], style, log=log)
     levels = " and ".join(f"{100 * level:g} %" for level in belt.level)
-    marks.small_print(lower, style, f"Bands: {levels} confidence")
+    marks.small_print(
+        lower, style, f"Bands: {levels} confidence{'; histogram: log scale' if log else ''}"
+    )
 
 
 def _corner(data: BeltDiagram) -> list[str]:

@@ -7,7 +7,6 @@ from typing import TypeAlias, TypedDict
 
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Variant
-from calibtool.data.slicing import PSEUDO, panels
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request, one_score_view
@@ -15,7 +14,6 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.types import Array, Progress
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
-MOST_GROUPS = 12  # small diagrams in one picture: six rows of two at the width of a paper's column
 
 
 class SharedOptions(TypedDict, total=False):
@@ -103,7 +101,9 @@ def drawn_view(view: str, *sets: Readable) -> str:
     """
     if view == "auto":
         return "positive" if all(rows.classes == 2 for rows in sets) else "top"
-    return [one_score_view(view, rows) for rows in sets][0]
+    for rows in sets:
+        one_score_view(view, rows)  # raises UsageError
+    return view
 
 
 def view_option(view: str, rows: Readable, *others: Readable) -> str:
@@ -139,27 +139,3 @@ def column(predictions: Predictions, name: str, option: str) -> Array:
     if values.ndim != 1:
         raise UsageError(f"{predictions.source}: {option}: {name!r} has several values per row")
     return values
-
-
-def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
-    """Return the rows of each group by a column, the largest groups only, and notes on the others.
-
-    `data.slicing.panels` splits the rows. Raises UsageError for a column that is not there.
-    """
-    is_column = name in predictions.extra
-    if is_column or ("," not in name and name not in PSEUDO):
-        column(predictions, name, "--by")  # raises UsageError
-    parts = panels(predictions, name, MOST_GROUPS)
-    largest = parts.largest(MOST_GROUPS)
-    notes: tuple[str, ...] = (parts.note,) if parts.note else ()
-    left = int(parts.rows.sum() - parts.rows[largest].sum())
-    if left:
-        count = f"{len(parts.names):,}"
-        many = f"has {count} values" if is_column else f"makes {count} slices"
-        shown = f"the {MOST_GROUPS} with most rows are drawn"
-        notes += (f"{name} {many}: {shown}, {left:,} rows are not",)
-    prefix = "" if "," in name and not is_column else f"{name} "
-    by_name: dict[str, Readable] = {
-        f"{prefix}{parts.names[k]}": parts.take(predictions, k) for k in largest
-    }
-    return by_name, notes

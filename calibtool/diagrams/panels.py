@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LOWER = 0.2  # height of the histogram beneath a panel, as a share of the panel's
 SPACE = 0.05  # between the two, likewise
 PANEL_WIDTH = 0.215  # inches per point of text: narrower panels have no room for their numbers
+PAGE = 9.0  # inches: the text of a page of letter paper, 11 inches less two margins
+ROW = 1.4  # height of a row of panels with its texts, as a share of the width of a column
 MOST_COLUMNS = 4  # more panels side by side are too small to be compared
 
 
@@ -54,3 +56,11 @@ def grid_shape(panels: int, width: float, style: Style) -> tuple[int, int]:
     columns = max(1, min(panels, int(width / (PANEL_WIDTH * style.text)), MOST_COLUMNS))
     rows = -(-panels // columns)
     return rows, -(-panels // rows)  # the panels are spread evenly over these rows
+
+
+def pages(panels: int, width: float, style: Style) -> list[range]:
+    """Return the numbers of the panels on each page, about as many on each."""
+    rows, columns = grid_shape(panels, width, style)
+    fit = max(1, int(PAGE / (ROW * width / columns)))
+    each = -(-panels // -(-rows // fit))
+    return [range(start, min(start + each, panels)) for start in range(0, panels, each)]

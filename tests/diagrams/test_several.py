@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.diagrams import reliability
+from calibtool.diagrams import figure, reliability
 from calibtool.diagrams.registry import module_of
 from calibtool.errors import UsageError
 
@@ -56,3 +58,175 @@ def test_several_files_share_a_view():
     other = reliability.compute({"a": three, "b": pair}, **FEW)
     assert mixed.view == other.view == "top"
     assert reliability.compute(ct.cells(pair), **FEW).view == "positive"
+
+
+@pytest.fixture(scope="module")
+def regions() -> ct.Predictions:
+    """Fourteen regions: the smallest but one is badly off, the largest well calibrated; of two
+    there are four rows and eight."""
+    rows = simulate(2000, 3, seed=7)
+    sizes = {"off": 60, "tiny": 4, "small": 8} | {f"r{k:02d}": 150 - 5 * k for k in range(12)}
+    names = np.repeat(list(sizes), list(sizes.values()))
+    names = np.append(names, ["large"] * (rows.rows - len(names)))
+    values = rows.values.copy()
+    values[names == "off"] *= 6
+    calm = ct.fit("temperature", rows)(replace(rows, values=values))
+    calm = replace(calm, values=np.where((names == "off")[:, None], values, calm.values))
+    return replace(calm, extra={"region": names}, source="regions.npz")
+
+
+def test_the_worst_slices_are_drawn_by_the_lower_end_of_their_interval(regions):
+    every = reliability.compute(regions, by="region", top=200, **FEW)
+    low = {c.panel: c.estimates[0].low for c in every.curves}
+    assert len(low) == 14
+    data = reliability.compute(regions, by="region", top=3, **FEW)
+    drawn = [c.panel for c in data.curves]
+    assert drawn[0] == "region off"
+    assert [low[name] for name in drawn] == sorted(low.values(), reverse=True)[:3]
+    assert "region large" not in drawn
+    assert len(data.data) == 3
+    left = regions.rows - 12 - sum(c.rows for c in data.curves)
+    assert "region has 16 values: the 3 with the highest lower end" in data.notes[0]
+    assert f"{left:,} rows are not" in data.notes[0]
+    assert len(reliability.compute(regions, by="region", **FEW).panels) == 12
+
+
+def test_slices_of_few_rows_are_listed_not_drawn(regions):
+    data = reliability.compute(regions, by="region", top=200, **FEW)
+    (note,) = data.notes
+    assert "fewer than 30 rows say too little: small (8), tiny (4); 12 rows in all" in note
+    assert list(data.panels) == sorted(data.panels)  # all are drawn: in the order of their values
+    few = regions.take(np.flatnonzero(regions.extra["region"] == "tiny"))
+    with pytest.raises(UsageError, match="no slice has 30 rows"):
+        reliability.compute(few, by="region", **FEW)
+    with pytest.raises(UsageError, match="--top chooses among the diagrams of --by"):
+        reliability.compute(regions, top=3, **FEW)
+
+
+def test_a_grid_that_is_too_tall_goes_to_several_files(regions, tmp_path):
+    data = reliability.compute(regions, by="region", **FEW)
+    paths = ct.plot.save("reliability", data, tmp_path / "x.svg", width="3.25in")
+    assert [path.name for path in paths] == ["x.svg", "x-2.svg"]
+    texts = [path.read_text() for path in paths]
+    for number, name in enumerate(data.panels):
+        assert [name in text for text in texts] == [number < 6, number >= 6]
+    assert all("small (8), tiny (4)" in text for text in texts)
+    for page in figure.pages_of("reliability", data, width="3.25in"):
+        assert figure.figure("reliability", page, width="3.25in").get_figheight() <= 9.5
+    (path,) = ct.plot.save("reliability", data, tmp_path / "y.png", width="6.75in")
+    assert path.name == "y.png"
+
+
+def test_the_only_slice_keeps_its_name(regions):
+    data = reliability.compute(regions, by="region", top=1, **FEW)
+    assert "region off" in figure.svg(figure.figure("reliability", data))
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, ct.Predictions]:
+    """Three models of the same rows, the first overconfident: nine rows of ten are in its last
+    bin."""
+    rows = simulate(800, 3, seed=11)
+    sure = replace(rows, values=rows.values * 5)
+    return {"sure": sure, "cooled": ct.fit("temperature", rows)(rows), "vector": rows}
+
+
+def said(picture) -> str:
+    """All text of a picture, wherever its lines break."""
+    return " ".join(" ".join(text.get_text() for text in picture.findobj(Text)).split())
+
+
+def marks_of(picture):
+    found = picture.findobj(lambda artist: artist.get_gid() is not None)
+    return {artist.get_gid(): artist for artist in found}
+
+
+@pytest.mark.parametrize("logit", [False, True])
+def test_bins_of_several_models_stand_side_by_side_and_keep_their_gaps(models, logit):
+    """Moved along the diagonal: what is drawn away from it stays as far away."""
+    data = reliability.compute(models, logit=logit, **FEW)
+    picture = figure.figure("reliability", data, width="3.25in")
+    picture.canvas.draw()
+    marks = marks_of(picture)
+    axes = marks["points-0"].axes
+    ends = [axes.transData.transform((x, x)) for x in (0.6, 0.9)]
+    along = (ends[1] - ends[0]) / np.hypot(*(ends[1] - ends[0]))
+    moved = []
+    for k in range(3):
+        for gid in (f"points-{k}", f"bars-{k}"):
+            artist = marks[gid]
+            shift = artist.get_transform() if gid[0] == "b" else artist.get_offset_transform()
+            at = np.array([[0.7, 0.7], [0.8, 0.6]])
+            away = shift.transform(at) - axes.transData.transform(at)
+            np.testing.assert_allclose(away[0], away[1], atol=1e-9)
+            across = away[0] - (away[0] @ along) * along
+            np.testing.assert_allclose(across, 0, atol=1e-6)
+        moved.append(away[0] @ along * 72 / picture.dpi)
+    np.testing.assert_allclose(np.diff(moved), 0.3 * 7.5 * np.sqrt(2))
+    assert "set apart along the diagonal" in said(picture)
+
+
+def test_a_single_model_and_a_crowd_stay_where_they_are(models):
+    crowd = {f"{name} {k}": rows for k in range(2) for name, rows in models.items()}
+    for sets in ({"a": models["sure"]}, crowd):
+        data = reliability.compute(sets, **FEW)
+        marks = marks_of(figure.figure("reliability", data))
+        offset, own = marks["points-0"].get_offset_transform(), marks["points-0"].axes.transData
+        np.testing.assert_allclose(offset.transform((0.3, 0.4)), own.transform((0.3, 0.4)))
+
+
+@pytest.mark.parametrize("form", ["smooth", "corp", "loess"])
+def test_lines_and_bands_of_several_models_differ_without_colour(models, form):
+    data = reliability.compute(models, form=form, **FEW)
+    marks = marks_of(figure.figure("reliability", data))
+    for gid in ("curve", "low", "high"):
+        dashes = [marks[f"{gid}-{k}"]._unscaled_dash_pattern for k in range(3)]
+        assert len({str(dash) for dash in dashes}) == 3
+    own = data.curves[1]
+    np.testing.assert_allclose(marks["curve-1"].get_ydata(), own.outcome)
+    np.testing.assert_allclose(marks["low-1"].get_ydata(), own.low)
+
+
+def test_bars_of_several_histograms_stand_side_by_side(models):
+    """As high as reported, within their bin, and apart from one another."""
+    data = reliability.compute(models, bins=10, **FEW)
+    marks = marks_of(figure.figure("reliability", data))
+    ends = []
+    for k, curve in enumerate(data.curves):
+        stairs = marks[f"histogram-{k}"].get_data()
+        np.testing.assert_allclose(stairs.values[1::2], curve.histogram.mass)
+        assert not stairs.values[::2].any()
+        left, right = stairs.edges[1:-1:2], stairs.edges[2:-1:2]
+        assert (left > curve.histogram.edges[:-1]).all()
+        assert (right < curve.histogram.edges[1:]).all()
+        ends.append((left, right))
+    for (_, right), (left, _) in pairwise(ends):
+        np.testing.assert_allclose(left, right)
+    outlines = reliability.compute(models, form="smooth", **FEW)
+    marks = marks_of(figure.figure("reliability", outlines))
+    styles = {str(marks[f"histogram-{k}"].get_linestyle()) for k in range(3)}
+    assert len(styles) == 3
+
+
+@pytest.mark.parametrize("kind", ["reliability", "belt", "confidence", "outcomes"])
+def test_low_bars_beside_a_high_one_are_seen(kind):
+    """93 % of the rows in one bin: of the others, even one row is some points high."""
+    rng = np.random.Generator(np.random.PCG64(2))
+    z = np.where(rng.uniform(0, 1, 4000) < 0.93, rng.normal(-5, 0.5, 4000), rng.normal(0, 1, 4000))
+    score = 1 / (1 + np.exp(-z))
+    rows = ct.Predictions.from_probs(score, (rng.uniform(0, 1, 4000) < score).astype(int))
+    data = module_of(kind).compute(rows, **FEW)
+    picture = figure.figure(kind, data)
+    picture.canvas.draw()
+    bars = marks_of(picture)["histogram-0"]
+    axes, masses = bars.axes, bars.get_data().values
+    assert masses.max() > 0.15
+    least = min(abs(masses[masses != 0]))
+    foot, head = axes.transData.transform([(0.5, 0), (0.5, least)])[:, 1]
+    assert (head - foot) * 72 / picture.dpi > 2.5
+    assert "log scale" in said(picture)
+    even = ct.Predictions.from_probs(
+        rng.uniform(0, 1, 400), (rng.uniform(0, 1, 400) < 0.5).astype(int)
+    )
+    picture = figure.figure(kind, module_of(kind).compute(even, **FEW))
+    assert "log scale" not in said(picture)
