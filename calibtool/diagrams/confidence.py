@@ -150,7 +150,7 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
     axes.set_yticks([-bottom, 0, top], ends)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
     axes.set_xlabel(AXIS_NAMES[data.view][0])
-    log = histograms.needs_log([up.mass, down.mass])
+    log = histograms.needs_log([up.mass, down.mass], histograms.ALONE)
     if log:
         histograms.mirror_on_log(axes, up.mass, down.mass)
     axes.set_ylabel(f"Share within group{', log scale' if log else ''}")

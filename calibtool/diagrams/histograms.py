@@ -17,7 +17,9 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOMINANT = 0.5  # share of the rows in one bar from which a log scale is considered
+# Share of the rows in one bar from which a log scale is considered, beneath a diagram and in a
+# diagram of its own, whose bars are three times as high.
+BENEATH, ALONE = 0.5, 0.9
 HIDDEN = 0.04  # of the highest bar: lower ones are thinner than a line beneath a diagram
 FIRST = 0.5  # height of the lowest bar on a log scale, in decades, so that it is seen
 # Between two ticks, as a share of the height of all bars: a line of text beneath a diagram, and in
@@ -28,16 +30,16 @@ SOLID = 2  # series whose bars are solid; those of others are outlined
 FULL = 0.9  # of a bin's width that its bars take, so that bins can be told apart
 
 
-def needs_log(masses: Sequence[Array]) -> bool:
-    """Return whether bars are drawn on a log scale: one holds more than half of the rows, and
-    beside it others are too low to be seen.
+def needs_log(masses: Sequence[Array], dominant: float = BENEATH) -> bool:
+    """Return whether bars are drawn on a log scale: one holds more than a `dominant` share of the
+    rows, and beside it others are too low to be seen.
 
     >>> needs_log([np.array([0.93, 0.05, 0.02])]), needs_log([np.array([0.6, 0.4])])
     (True, False)
     """
     values = np.concatenate([np.ravel(mass) for mass in masses])
     top = float(values.max(initial=0))
-    return bool(top > DOMINANT and ((values > 0) & (values < HIDDEN * top)).any())
+    return bool(top > dominant and ((values > 0) & (values < HIDDEN * top)).any())
 
 
 def draw(

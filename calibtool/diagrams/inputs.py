@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Readable, Variant
+from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request, one_score_view
@@ -39,6 +39,17 @@ def only(predictions: Named) -> Readable:
     """Return the only set of predictions."""
     (rows,) = named(predictions).values()
     return rows
+
+
+def with_calibrators(calibrators: Sequence[Recalibrator]) -> list[Variant]:
+    """Return the variants to overlay: the rows unchanged, and after each calibrator. Titles that
+    occur twice are numbered, so that the key tells them apart."""
+    titles = [calibrator.describe() for calibrator in calibrators]
+    variants = [Variant()]
+    for k, (calibrator, title) in enumerate(zip(calibrators, titles, strict=True)):
+        before = titles[:k].count(title)
+        variants.append(Variant(calibrator, f"{title}, no. {before + 1}" if before else title))
+    return variants
 
 
 def request(
@@ -124,6 +135,15 @@ def class_names(predictions: Readable) -> list[str]:
     """Return the names of the classes, or their numbers as text."""
     known = getattr(predictions, "class_names", None)
     return list(known) if known else [str(k) for k in range(predictions.classes or 2)]
+
+
+def numbered_name(name: str) -> str:
+    """Return the name of a class in a sentence: one that is a number is told from a quantity.
+
+    >>> numbered_name("cat"), numbered_name("55")
+    ('cat', 'class 55')
+    """
+    return f"class {name}" if name.isdecimal() else name
 
 
 def column(predictions: Predictions, name: str, option: str) -> Array:

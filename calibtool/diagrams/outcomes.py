@@ -150,7 +150,7 @@ def draw(data: Outcomes, axes: Axes, style: Style) -> None:
     ticks = [(0.0, "0"), *ends]
     axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks])
     axes.set_xlabel(AXIS_NAMES["positive"][0])
-    log = histograms.needs_log([up.mass, down.mass])
+    log = histograms.needs_log([up.mass, down.mass], histograms.ALONE)
     if log:
         histograms.mirror_on_log(axes, up.mass, down.mass)
     axes.set_ylabel(f"Share of the class{', log scale' if log else ''}")

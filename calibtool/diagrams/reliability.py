@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Readable, Variant
+from calibtool.data.readable import Readable
 from calibtool.data.slicing import MOST, load_with
 from calibtool.diagrams import histograms, marks, panels, reliability_curves, series
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
@@ -20,6 +20,7 @@ from calibtool.diagrams.inputs import (
     only,
     request,
     view_option,
+    with_calibrators,
 )
 from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
 from calibtool.diagrams.scales import AXIS_NAMES, Scale, scale_of
@@ -174,7 +175,7 @@ def compute(
         raise UsageError("--top chooses among the diagrams of --by; give both")
     parts = None if by is None else slices(load_with(only(predictions), [by]), by)
     sets: dict[str, Readable] = named(predictions) if parts is None else parts.rows
-    variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
+    variants = with_calibrators(calibrators)
     panels_: list[list[Curve]] = []
     data = []
     for name, rows in sets.items():
@@ -280,7 +281,7 @@ def _panel(
     bars = [curve.histogram for curve in curves]
     histograms.draw(lower, bars, style, log=_on_log(data), scale=scale)
     if name:
-        marks.header(axes, style, [marks.long_name(name, 26), *_numbers(curves)], small=True)
+        marks.header(axes, style, [name, *_numbers(curves)], small=True)
     elif crowd == 1:
         lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)

@@ -11,7 +11,7 @@ from matplotlib.text import Text
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.diagrams import figure, reliability
+from calibtool.diagrams import classwise, figure, reliability
 from calibtool.diagrams.registry import module_of
 from calibtool.errors import UsageError
 
@@ -112,7 +112,7 @@ def test_a_grid_that_is_too_tall_goes_to_several_files(regions, tmp_path):
         assert [name in text for text in texts] == [number < 6, number >= 6]
     assert all("small (8), tiny (4)" in text for text in texts)
     for page in figure.pages_of("reliability", data, width="3.25in"):
-        assert figure.figure("reliability", page, width="3.25in").get_figheight() <= 9.5
+        assert figure.figure("reliability", page, width="3.25in").get_figheight() <= 12
     (path,) = ct.plot.save("reliability", data, tmp_path / "y.png", width="6.75in")
     assert path.name == "y.png"
 
@@ -230,3 +230,148 @@ def test_low_bars_beside_a_high_one_are_seen(kind):
     )
     picture = figure.figure(kind, module_of(kind).compute(even, **FEW))
     assert "log scale" not in said(picture)
+
+
+@pytest.fixture(scope="module")
+def classes() -> ct.Predictions:
+    """Forty classes; the score of the first is too high, that of the second too low."""
+    made = simulate(1500, 40, seed=13)
+    probs = np.exp(made.values - made.values.max(axis=1, keepdims=True))
+    probs[:, 0] *= 6
+    probs[:, 1] /= 6
+    return ct.Predictions.from_probs(probs / probs.sum(axis=1, keepdims=True), made.labels)
+
+
+def test_the_strip_is_shaded_by_significance(classes):
+    from scipy.stats import binom
+
+    data = classwise.compute(classes, top=2, **FEW)
+    strip = data.strip
+    n, some = strip.n, strip.n > 0
+    count = np.zeros(n.shape)
+    for g, group in enumerate(strip.groups):
+        (k,) = data.order[group]
+        score, hit = classes.values[:, k], classes.labels == k
+        at = np.clip(np.ceil(score * 15) - 1, 0, 14).astype(int)
+        count[g] = np.bincount(at, hit, 15)
+        mean = np.bincount(at, score, 15)[some[g]] / n[g][some[g]]
+        y, m = count[g][some[g]], n[g][some[g]]
+        tails = np.minimum(binom.cdf(y, m, mean), binom.sf(y - 1, m, mean))
+        np.testing.assert_allclose(
+            strip.p[g][some[g]], np.minimum(1, 2 * tails), rtol=1e-6, atol=1e-300
+        )
+    shades = strip.shades
+    assert np.isnan(shades[~some]).all()
+    np.testing.assert_array_equal(
+        np.sign(shades[some]), np.sign(strip.gap[some]) * strip.outside[some]
+    )
+    depth = 1 + (strip.p < 1e-3).astype(int) + (strip.p < 1e-6)
+    np.testing.assert_array_equal(np.abs(shades)[strip.outside], depth[strip.outside])
+    by_class = {int(k): shades[g] for g, k in enumerate(data.order)}
+    assert np.nanmin(by_class[0]) == -3
+    assert np.nanmax(by_class[1]) >= 2
+
+
+@pytest.mark.parametrize("style", ["paper", "dark"])
+def test_too_high_and_too_low_differ_in_grey_and_from_no_rows(classes, style):
+    data = classwise.compute(classes, top=2, **FEW)
+    picture = figure.figure("classwise", data, style=style, width="6.75in")
+    found = picture.findobj(lambda artist: artist.get_gid() is not None)
+    strips = [artist for artist in found if artist.get_gid() == "strip"]
+    hatches = [artist for artist in found if str(artist.get_gid()).startswith("hatch")]
+    (main,) = (image for image in strips if image.axes in picture.axes)
+    shades = main.get_array()
+    own = [artist for artist in hatches if artist.axes is main.axes]
+    for artist in own:  # every line lies in a bin whose score is too low, and every one has a line
+        ends = np.array([segment.mean(axis=0) for segment in artist.get_segments()]).reshape(-1, 2)
+        cells = {(int(y * 15), int(x)) for x, y in ends}
+        depth = int(artist.get_gid()[-1])
+        assert cells == set(zip(*np.nonzero(np.ma.filled(shades, 0) == depth), strict=True))
+    (empty,) = (
+        artist for artist in found if artist.get_gid() == "empty" and artist.axes is main.axes
+    )
+    assert len(empty.get_segments()) == int(np.isnan(data.strip.shades).sum())
+    assert "score too high" in said(picture)
+    (key,) = (image.axes for image in strips if image.axes not in picture.axes)
+    picture.canvas.draw()
+    grey = np.asarray(picture.canvas.buffer_rgba())[..., :3] @ [0.2126, 0.7152, 0.0722]  # BT.709
+    spread = []
+    for shade in (-3, -2, -1, 1, 2, 3):
+        corners = key.transData.transform([(shade - 0.4, 0.1), (shade + 0.4, 0.9)])
+        (x0, y0), (x1, y1) = np.rint(corners).astype(int)
+        spread.append(grey[len(grey) - y1 : len(grey) - y0, x0:x1].std())
+    assert max(spread[:3]) < 1
+    assert min(spread[3:]) > 5
+
+
+def test_the_strip_names_its_columns(classes):
+    """All of them, or those for which there is room; what a column of several classes holds."""
+    few = simulate(400, 5, seed=1)
+    picture = figure.figure("classwise", classwise.compute(few, **FEW))
+    names = [text.get_text() for text in picture.axes[-1].get_xticklabels()]
+    assert sorted(names) == list("01234")
+    data = classwise.compute(classes, top=2, **FEW)
+    wide = figure.figure("classwise", data, width="6.75in").axes[-1]
+    assert [t.get_text() for t in wide.get_xticklabels()] == [str(k) for k in data.order]
+    narrow = figure.figure("classwise", data, width="2in").axes[-1]
+    shown = [text.get_text() for text in narrow.get_xticklabels()]
+    step = -(-40 // len(shown))
+    assert shown == [str(k) for k in data.order[::step]]
+    assert narrow.get_xlabel().endswith(f"one in {step} is named")
+    many = ct.Predictions.from_logits(
+        np.random.Generator(np.random.PCG64(0)).normal(size=(300, 450)), np.arange(300)
+    )
+    data = classwise.compute(many, top=1, **FEW)
+    last = figure.figure("classwise", data).axes[-1]
+    group = data.strip.groups[0]
+    assert last.get_xticklabels()[0].get_text() == f"{data.order[0]} +{len(group) - 1}"
+
+
+def test_classes_go_to_several_pages_each_with_the_strip(classes, tmp_path):
+    data = classwise.compute(classes, top=12, **FEW)
+    paths = ct.plot.save("classwise", data, tmp_path / "x.svg")
+    texts = [path.read_text() for path in paths]
+    assert len(texts) > 1
+    assert all("score too high" in text for text in texts)
+    for k, curve in enumerate(data.curves):
+        held = [f"class {curve.label}<" in text for text in texts]
+        assert held.count(True) == 1, k
+
+
+def test_no_axis_is_named_by_a_value_and_words_stand_beside_the_classes(classes):
+    data = module_of("confusion-calibration").compute(classes, top=5, **FEW)
+    picture = figure.figure("confusion-calibration", data)
+    assert not any("[" in axes.get_xlabel() + axes.get_ylabel() for axes in picture.axes)
+    text = said(picture)
+    for one in data.classes:
+        share = round(100 * one.mistaken_share)
+        assert f"{one.rows} row" in text
+        assert f"{share} % are class {one.mistaken}" in text
+    assert "top-label ECE" in text
+
+
+LONG = "a model with quite a long name that says what it was trained on"
+
+
+def test_titles_are_not_elided(tmp_path):
+    rows = simulate(300, 3, seed=2)
+    other = ct.fit("temperature", rows)(rows)
+    data = module_of("compare").compute({f"{LONG} twice": rows, LONG: other}, **FEW)
+    assert f"{LONG} minus {LONG} twice" in said(figure.figure("compare", data))
+    by = replace(rows, extra={"place": np.array([f"{LONG} in {k % 2}" for k in range(300)])})
+    data = reliability.compute(by, by="place", **FEW)
+    text = said(figure.figure("reliability", data, width="6.75in"))
+    assert all(f"place {LONG} in {k}" in text for k in range(2))
+    named = replace(rows, class_names=(f"{LONG} 1", f"{LONG} 2", f"{LONG} 3"))
+    text = said(figure.figure("classwise", classwise.compute(named, **FEW), width="6.75in"))
+    assert all(f"{LONG} {k}" in text for k in (1, 2, 3))
+
+
+@pytest.mark.parametrize("kind", ["reliability", "risk-coverage", "decision-curve"])
+def test_calibrators_of_one_title_are_told_apart(kind):
+    rows = two_columns(300)
+    same = [ct.fit("platt", rows), ct.fit("platt", rows.take(np.arange(150)))]
+    data = module_of(kind).compute(rows, calibrators=same, **FEW)
+    labels = [curve.label for curve in data.curves]
+    assert labels[0] == "as given"
+    assert labels[2] == f"{labels[1]}, no. 2"
