@@ -198,7 +198,7 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     axes.tick_params(axis="y", length=0)
     low = min((min(predicted.said, predicted.low) for predicted in data.classes), default=0.0)
     axes.set_xlim(max(0.0, low - 0.03), 1.0 + 0.01 * (1 - low))
-    axes.xaxis.set_major_locator(marks.few_ticks(4))
+    axes.xaxis.set_major_locator(marks.few_ticks(3))
     marks.percent_axis(axes, which="x")
     handles = [
         Line2D([], [], marker="o", color=of_accuracy, **{**size, "ls": ""}),

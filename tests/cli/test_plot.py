@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -209,3 +210,31 @@ def test_two_columns_are_drawn_by_class_1_in_pictures_and_in_the_terminal(run, t
             words = ("plot", kind, "wide.npz", "--view", view, "-o", "x.svg", *FEW)
             assert run(*words).code == 0
             assert f">{name}<" in Path("x.svg").read_text()
+
+
+def words_in(path: str) -> str:
+    """The text of an SVG, wherever its lines break."""
+    lines = re.findall(r"<text[^>]*>([^<]*)</text>", Path(path).read_text())
+    return " ".join(" ".join(lines).split())
+
+
+def test_models_side_by_side_classes_and_titles(run, data, good, calibrator):
+    assert run("apply", calibrator, good, "-o", "other.npz").code == 0
+    words = ("plot", "reliability", good, "other.npz", "-o", "x.svg", *FEW)
+    assert run(*words).code == 0
+    picture = Path("x.svg").read_text()
+    assert all(f'id="{mark}-{k}"' in picture for mark in ("bars", "histogram") for k in (0, 1))
+    assert "models set apart along the diagonal, which keeps their gaps" in words_in("x.svg")
+    assert run(*words, "--smooth").code == 0
+    assert all(f'id="{end}-1"' in Path("x.svg").read_text() for end in ("low", "high"))
+    assert run("plot", "compare", good, "other.npz", "-o", "x.svg", *FEW).code == 0
+    assert "other minus good" in words_in("x.svg")
+    assert run("plot", "classwise", good, "-o", "x.svg", "--data", "x.json", *FEW).code == 0
+    assert "score too high" in words_in("x.svg")
+    strip = json.loads(Path("x.json").read_text())["parts"]["strip"]
+    assert all((row["p"] is None) == (row["n"] == 0) for row in strip)
+    assert run("plot", "confusion-calibration", good, "-o", "x.svg", *FEW).code == 0
+    assert re.search(r"\d+ rows, \d+ % are class \d", words_in("x.svg"))
+    np.savez("sure.npz", logits=data.logits * 9, labels=data.labels)
+    assert run("plot", "reliability", "sure.npz", "-o", "x.svg", *FEW).code == 0
+    assert "histogram: log scale" in words_in("x.svg")
