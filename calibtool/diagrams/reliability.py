@@ -173,6 +173,9 @@ def compute(
     rule = profile or ("equal_mass" if logit else "equal_width")
     if top is not None and by is None:
         raise UsageError("--top chooses among the diagrams of --by; give both")
+    files = len(named(predictions))
+    if by is not None and files > 1:
+        raise UsageError(f"--by draws the slices of one set of predictions, not of {files}")
     parts = None if by is None else slices(load_with(only(predictions), [by]), by)
     sets: dict[str, Readable] = named(predictions) if parts is None else parts.rows
     variants = with_calibrators(calibrators)

@@ -26,7 +26,8 @@ COLUMNS = 200  # most columns of the strip; more would be narrower than a pixel 
 DEEPER = (1e-3, 1e-6)
 PALE = 0.3  # of the palest colour, the share that is not paper
 HATCH = 4.0  # points from line to line in a hatched bin
-KEY = 0.38  # width of the key, as a share of that of the strip
+# Width of the key, as a share of that of the strip, and at least in sizes of text: two words.
+KEY, LEAST_KEY = 0.38, 9.0
 INNER = 0.8  # of the width of a picture: about that of its axes
 LINE = 1.2  # distance of names that stand upright, in their size
 
@@ -112,7 +113,7 @@ def draw(axes: Axes, data: Strip, names: Sequence[str], style: Style) -> None:
     axes.set_yticks([0, 1], ["0", "1"])
     axes.set_ylabel("P(class)")
     _key(axes, style, wide)
-    axes.set_title("Every class, beyond noise", fontsize=style.small, loc="left")
+    axes.set_title("Score of every class, beyond noise", fontsize=style.small, loc="left")
     _name_columns(axes, data, names, style, wide / len(data.groups))
 
 
@@ -177,11 +178,12 @@ def _colours(style: Style) -> Any:
 def _key(axes: Axes, style: Style, wide: float) -> None:
     """Draw what the colours mean above the right end of the strip, which is `wide` points wide."""
     deepest = 1 + len(DEEPER)
-    key = axes.inset_axes((1 - KEY, 1.12, KEY, 0.14))
+    share = min(max(KEY, LEAST_KEY * style.small / wide), 1.0)
+    key = axes.inset_axes((1 - share, 1.12, share, 0.14))
     shades = np.arange(-deepest, deepest + 1.0)[None]
-    _cells(key, shades, (-deepest - 0.5, deepest + 0.5), style, wide=KEY * wide)
+    _cells(key, shades, (-deepest - 0.5, deepest + 0.5), style, wide=share * wide)
     key.set_yticks([])
-    key.set_xticks([-(deepest + 1) / 2, (deepest + 1) / 2], ["score too high", "too low"])
+    key.set_xticks([-(deepest + 1) / 2, (deepest + 1) / 2], ["too high", "too low"])
     key.tick_params(labelsize=style.small * 0.9, length=0, pad=1, top=True, labeltop=True)
     key.tick_params(bottom=False, labelbottom=False)
     for spine in key.spines.values():
@@ -200,7 +202,7 @@ def _name_columns(axes: Axes, data: Strip, names: Sequence[str], style: Style, w
     axes.set_xticks([k + 0.5 for k in shown], texts, **({} if flat else turned))
     axes.tick_params(axis="x", length=0, labelsize=style.small * 0.93)
     some = "" if step == 1 else f"; one in {step} is named"
-    axes.set_xlabel(f"Classes, the highest one-vs-rest ECE first{some}")
+    axes.set_xlabel(f"Classes, the highest ECE first{some}")
 
 
 def _name(group: Array, names: Sequence[str]) -> str:

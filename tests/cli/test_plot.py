@@ -195,6 +195,9 @@ def test_top_and_pages_of_the_slices(run, refused, sliced):
     assert len(record["summary"]) == 2
     assert not Path("y-2.svg").exists()
     refused("plot", "reliability", sliced, "--top", "2", "-o", "z.svg", says=("--top", "--by"))
+    Path("copy.npz").write_bytes(Path(sliced).read_bytes())
+    words = ("plot", "reliability", sliced, "copy.npz", "--by", "site", "-o", "z.svg")
+    refused(*words, says=("--by draws the slices of one set of predictions, not of 2",))
 
 
 def test_two_columns_are_drawn_by_class_1_in_pictures_and_in_the_terminal(run, two):
@@ -230,7 +233,7 @@ def test_models_side_by_side_classes_and_titles(run, data, good, calibrator):
     assert run("plot", "compare", good, "other.npz", "-o", "x.svg", *FEW).code == 0
     assert "other minus good" in words_in("x.svg")
     assert run("plot", "classwise", good, "-o", "x.svg", "--data", "x.json", *FEW).code == 0
-    assert "score too high" in words_in("x.svg")
+    assert "too high" in words_in("x.svg")
     strip = json.loads(Path("x.json").read_text())["parts"]["strip"]
     assert all((row["p"] is None) == (row["n"] == 0) for row in strip)
     assert run("plot", "confusion-calibration", good, "-o", "x.svg", *FEW).code == 0
