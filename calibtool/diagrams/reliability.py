@@ -358,7 +358,7 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
         words.append("size: share of rows")
     elif data.form == "smooth" and len(curves) == 1:
         words.append("thickness: density")
-    if series.are_dodged(curves) and data.form == "binned":
+    if series.are_side_by_side(len(curves)) and data.form == "binned":
         words.append("models set apart along the diagonal, which keeps their gaps")
     if _on_log(data):
         words.append("histogram: log scale")

@@ -6,7 +6,6 @@ is how many series the panel holds: marks are thinner where there are many.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,18 +37,18 @@ def draw_expected(axes: Axes, curve: Curve, scale: Scale, style: Style) -> None:
     marks.expected(axes, scale.on_x(curve.edges), least, most, style)
 
 
-def are_dodged(curves: Sequence[Curve]) -> bool:
-    """Return whether the bins of several curves are drawn side by side; of too many, the marks have
-    no intervals that would hide one another."""
-    return 1 < len(curves) <= marks.WITH_INTERVALS
+def are_side_by_side(crowd: int) -> bool:
+    """Return whether the bins of a crowd of curves are drawn side by side; of too many, the marks
+    have no intervals that would hide one another."""
+    return 1 < crowd <= marks.WITH_INTERVALS
 
 
-def _dodged(axes: Axes, index: int, scale: Scale, style: Style, crowd: int) -> Any:
+def _beside(axes: Axes, index: int, scale: Scale, style: Style, crowd: int) -> Any:
     """Return the transformation of series `index` of a crowd: beside the others along the diagonal,
     so that each mark keeps its distance to it."""
     from matplotlib.transforms import offset_copy
 
-    if not 1 < crowd <= marks.WITH_INTERVALS:
+    if not are_side_by_side(crowd):
         return axes.transData
     away = (index - (crowd - 1) / 2) * DODGE * style.text
     steep = np.hypot(1, scale.slope)
@@ -65,7 +64,7 @@ def draw_bins(
     colour, some = style.colour(index), np.isfinite(curve.outcome)
     x, y = scale.on_x(curve.score[some]), scale.on_y(curve.outcome[some])
     share = curve.mass[some] / curve.mass.max()
-    thick, beside = np.sqrt(share), _dodged(axes, index, scale, style, crowd)
+    thick, beside = np.sqrt(share), _beside(axes, index, scale, style, crowd)
     if crowd > 1:  # a line joins the points of a series; it is thin where there are few rows
         marks.thick_line(
             axes,
