@@ -157,6 +157,7 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     from calibtool.cli import output as out
     from calibtool.data.files.write import require_writable
     from calibtool.diagrams import data_file, figure, style
+    from calibtool.formatting import joined
 
     output, data = options.pop("output"), options.pop("data")
     look = {key: options.pop(key) for key in ("width", "style", "title")}
@@ -179,8 +180,7 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         diagram = module_of(name).compute(predictions, progress=progress, **settings)
     if data:
         data_file.save(name, diagram, data)
-    if output:
-        figure.save(name, diagram, output, **look)
+    pictures = figure.save(name, diagram, output, **look) if output else []
     if in_terminal:
         from calibtool.diagrams import terminal
 
@@ -188,9 +188,9 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
         out.emit(text, None)
     for note in diagram.notes:
         out.tell(f"Note: {note}")
-    wrote = [path for path in (output, data) if path]
+    wrote = [*map(str, pictures), *([data] if data else [])]
     if wrote:
-        out.tell(f"Wrote {' and '.join(wrote)}")
+        out.tell(f"Wrote {joined(wrote)}")
 
 
 def _in_terminal(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks, panels
+from calibtool.diagrams import histograms, marks, panels
 from calibtool.diagrams.curve import (
     Histogram,
     Parts,
@@ -18,7 +18,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request, view_option
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR, Scale
@@ -81,14 +81,14 @@ def compute(
 
     Args:
         predictions: one set.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises InputError if no score lies between 0 and 1.
     """
     rows = only(predictions)
-    option = "" if view == "auto" else f"(view={view})"
-    results = evaluate_rows(request(rows, [f"ici{option}"], **shared))
+    results = evaluate_rows(request(rows, [f"ici({view_option(view, rows)})"], **shared))
     collected, chosen = results.collected[0].rows, results.specs[0].view
     score, outcome = collected.view(chosen)
     cells = Cells.from_rows(score, outcome, collected.weights)
@@ -124,9 +124,12 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
-    marks.histogram(lower, data.histogram, style)
+    log = histograms.needs_log([data.histogram.mass])
+    histograms.draw(lower, [data.histogram], style, log=log)
     levels = " and ".join(f"{100 * level:g} %" for level in belt.level)
-    marks.small_print(lower, style, f"Bands: {levels} confidence")
+    marks.small_print(
+        lower, style, f"Bands: {levels} confidence{'; histogram: log scale' if log else ''}"
+    )
 
 
 def _corner(data: BeltDiagram) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -13,18 +13,23 @@ from calibtool.data.predictions import DataInfo, Kind, Predictions
 from calibtool.data.readable import Readable, Variant
 from calibtool.data.rows import to_probs
 from calibtool.data.unit import Unit, unit_of
-from calibtool.diagrams import marks, panels
+from calibtool.diagrams import marks, panels, strip
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, class_names, request, with_classes
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    class_names,
+    numbered_name,
+    request,
+    with_classes,
+)
 from calibtool.diagrams.options import Bins, Top
-from calibtool.diagrams.reliability_curves import binned, binomial_range, curve_of
+from calibtool.diagrams.reliability_curves import binned, curve_of
 from calibtool.diagrams.scales import LINEAR, Scale
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
-from calibtool.evaluation.measurement import effective_rows
 from calibtool.intervals.estimate import Estimate
-from calibtool.metrics.cells import Cells
 from calibtool.metrics.norms import l1
 from calibtool.metrics.profiles import equal_width, profile
 from calibtool.types import Array
@@ -32,27 +37,8 @@ from calibtool.types import Array
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STRIP = 0.17  # height of the strip, as a share of its width
-NAMED = 24  # most classes whose names fit below the strip
+ROW = 1.2  # height of a row of panels, as a share of the width of a column
 TOP = 8  # panels: two rows of four
-COLUMNS = 200  # most columns of the strip; more would be narrower than a pixel or two
-
-
-@dataclass(frozen=True, eq=False)
-class Strip:
-    """Every class, or every few, as one of G columns of M bins.
-
-    Attributes:
-        groups: the classes of each column, as ranks in `Classwise.order`.
-        n: (G, M) weight.
-        gap: (G, M) mean outcome minus mean score; NaN where there are no rows.
-        outside: (G, M) whether the outcome is outside the range of perfect models.
-    """
-
-    groups: tuple[Array, ...]
-    n: Array
-    gap: Array
-    outside: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +65,7 @@ class Classwise(Drawn):
     ece: Array
     said: Array
     was: Array
-    strip: Strip
+    strip: strip.Strip
     edges: Array
     estimates: tuple[Estimate, ...]
     data: tuple[DataInfo, ...]
@@ -118,6 +104,7 @@ class Classwise(Drawn):
                     "n": self.strip.n[k],
                     "gap": self.strip.gap[k],
                     "outside": self.strip.outside[k],
+                    "p": self.strip.p[k],
                 }
                 for k, group in enumerate(self.strip.groups)
             ),
@@ -163,7 +150,9 @@ def compute(
         ece=ece,
         said=cells.p.sum(axis=1) / total,
         was=cells.y.sum(axis=1) / total,
-        strip=_strip(cells, order, results),
+        strip=strip.strip_of(
+            cells, order, results.collected[0].rows.weights, results.settings.level
+        ),
         edges=np.append(0.0, edges),
         estimates=results.estimates(),
         data=(results.data,),
@@ -177,21 +166,6 @@ def _curve(results: RowResults, number: int, edges: Array, name: str) -> Curve:
     points = binned(results, number, edges, "clopper-pearson")
     rows = int(results.collected[number].rows.outcome.sum())  # type: ignore[union-attr]
     return replace(curve_of(results, number, points, label=name, panel=name), rows=rows)
-
-
-def _strip(cells: Cells, order: Array, results: RowResults) -> Strip:
-    """Return the strip: sums of neighbours in the order, and which gaps exceed chance."""
-    groups = np.array_split(np.arange(len(order)), min(len(order), COLUMNS))
-    starts = [group[0] for group in groups]
-    n, p, y = (np.add.reduceat(x[order], starts, axis=0) for x in (cells.n, cells.p, cells.y))
-    weights, total = results.collected[0].rows.weights, float(cells.total[0])
-    some = n > 0
-    score, rate = p[some] / n[some], y[some] / n[some]
-    rows = n[some] * effective_rows(total, weights) / total
-    least, most = binomial_range(score, rows, results.settings.level)
-    outside, gap = np.zeros(n.shape, bool), np.full(n.shape, np.nan)
-    outside[some], gap[some] = (rate < least) | (rate > most), rate - score
-    return Strip(tuple(groups), n, gap, outside)
 
 
 @dataclass(frozen=True)
@@ -251,6 +225,13 @@ class _OneColumn:
         return self.predictions.load()
 
 
+def pages(data: Classwise, width: float, style: Style) -> list[Classwise]:
+    """Return the diagram page by page; each page shows the strip."""
+    below = strip.RATIO * width + 10 * style.text / 72  # the strip with its names
+    shown = panels.pages(len(data.curves), width, style, below=below, row=ROW)
+    return [replace(data, curves=data.curves[page.start : page.stop]) for page in shown]
+
+
 def height(data: Classwise, width: float, style: Style) -> float:
     """Return the height in inches, about the width: panels are square, `figure` corrects it."""
     return width
@@ -263,7 +244,7 @@ def draw(data: Classwise, axes: Axes, style: Style) -> None:
     rows, columns = panels.grid_shape(len(data.curves), width, style)
     panel = width / columns - 0.35
     grid = place.add_gridspec(
-        rows + 1, columns, height_ratios=[*[panel] * rows, STRIP * (width - 0.6)]
+        rows + 1, columns, height_ratios=[*[panel] * rows, strip.RATIO * (width - 0.6)]
     )
     for index, curve in enumerate(data.curves):
         ax = place.add_subplot(grid[index // columns, index % columns])
@@ -276,7 +257,8 @@ def draw(data: Classwise, axes: Axes, style: Style) -> None:
             ax.set_xticklabels([])
         else:
             ax.set_xlabel("P(class)")
-    _draw_strip(place.add_subplot(grid[rows, :]), data, style)
+    names = [data.names[k] for k in data.order]
+    strip.draw(place.add_subplot(grid[rows, :]), data.strip, names, style)
     level = f"{100 * data.level:g} %"
     note = marks.corrected_note(e for curve in data.curves for e in curve.estimates)
     marks.foot(
@@ -284,7 +266,8 @@ def draw(data: Classwise, axes: Axes, style: Style) -> None:
         style,
         f"Bars: {level} intervals; grey: {level} of perfect models; n: rows of the class"
         f"{f'; {note}' if note else ''}. "
-        f"{marks.estimate_text(data.estimates[0])} over {len(data.names):,} classes",
+        f"{marks.estimate_text(data.estimates[0])} over {len(data.names):,} classes. "
+        f"{strip.caption(data.level)}",
     )
 
 
@@ -315,57 +298,8 @@ def _panel(axes: Axes, curve: Curve, style: Style) -> None:
         gid="points-0",
     )
     lines = [
-        marks.long_name(curve.label, 22),
+        numbered_name(curve.label),
         marks.estimate_text(curve.estimates[0], alone=True),
         f"n = {curve.rows:,}",
     ]
     marks.header(axes, style, lines, small=True)
-
-
-def _draw_strip(axes: Axes, data: Classwise, style: Style) -> None:
-    """Draw a column per class, the worst to the left, and a row per bin; colour is the gap beyond
-    noise."""
-    strip = data.strip
-    shown = np.where(strip.outside, strip.gap, 0.0).T
-    shown = np.where(strip.n.T > 0, shown, np.nan)
-    # the colours end at the 99.5 % quantile of the gaps: a few outliers would pale all others
-    most = float(np.nanquantile(np.abs(shown), 0.995)) if np.isfinite(shown).any() else 0.0
-    most = min(max(most, 0.05), 1.0)
-    image = axes.imshow(
-        shown,
-        cmap=_colours(style),
-        vmin=-most,
-        vmax=most,
-        aspect="auto",
-        origin="lower",
-        extent=(0, len(data.order), 0, 1),
-        interpolation="nearest",
-        gid="strip",
-    )
-    axes.set_box_aspect(STRIP)
-    axes.set_anchor("N")
-    axes.set_yticks([0, 1], ["0", "1"])
-    axes.set_ylabel("P(class)")
-    bar = axes.inset_axes((0.62, 1.12, 0.38, 0.14))
-    drawn = axes.figure.colorbar(image, cax=bar, orientation="horizontal")
-    drawn.outline.set_visible(False)
-    drawn.set_ticks([-most, 0, most], labels=[f"{-most:.2g}", "0", f"+{most:.2g}"])
-    bar.tick_params(labelsize=style.small * 0.9, length=0, pad=1, top=True, labeltop=True)
-    bar.tick_params(bottom=False, labelbottom=False)
-    axes.set_title("Every class: frequency - P, beyond noise", fontsize=style.small, loc="left")
-    if len(data.order) <= NAMED:
-        names = [marks.long_name(data.names[k], 14) for k in data.order]
-        turned = max(map(len, names)) > 3
-        rotation: dict[str, Any] = {"rotation": 60, "ha": "right"} if turned else {}
-        axes.set_xticks(np.arange(len(names)) + 0.5, names, **rotation)
-        axes.tick_params(axis="x", length=0, labelsize=style.small * 0.93)
-    else:
-        axes.set_xlabel("Classes, the highest one-vs-rest ECE first")
-
-
-def _colours(style: Style) -> Any:
-    """Return the colours from too high to too low scores; grey for bins without rows."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    ends = [style.colour(1), style.paper, style.colour(0)]
-    return LinearSegmentedColormap.from_list("gap", ends).with_extremes(bad=style.faint)

@@ -13,7 +13,7 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, named, request
+from calibtool.diagrams.inputs import Named, SharedOptions, named, request, view_option
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
 from calibtool.diagrams.scales import AXIS_NAMES
@@ -95,7 +95,8 @@ def compute(predictions: Named, *, view: View = "auto", **shared: Unpack[SharedO
 
     Args:
         predictions: two sets of the same rows, by name.
-        view: "top", "positive", or "auto" for the natural view of the first set.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the bands, and `progress`.
 
     Raises UsageError if the rows or their labels differ.
@@ -105,8 +106,8 @@ def compute(predictions: Named, *, view: View = "auto", **shared: Unpack[SharedO
         raise UsageError(f"compare draws two sets of predictions, not {len(sets)}")
     (a_name, a), (b_name, b) = sets.items()
     _require_same_rows(a, b)
-    option = "" if view == "auto" else f"(view={view})"
-    specs = [f"smece{option}"] if a.kind == "confidence" else [f"smece{option}", "nll"]
+    error = f"smece({view_option(view, a, b)})"
+    specs = [error] if a.kind == "confidence" else [error, "nll"]
     variants = [Variant(title=a_name), Variant(lambda block: _rows_of(b, block), b_name)]
     results = evaluate_rows(request(numbered(a), specs, variants, **shared))
     # one bandwidth for both, the wider, so that their curves differ by their gaps alone
@@ -207,13 +208,8 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     shown = np.isfinite(np.array([line.gap for line in data.models])).any(axis=0)
     if shown.any():
         lower.set_xlim(float(x[shown].min()), 1.0)
-    change = "\n".join(map(marks.change_text, *data.estimates, data.change))
-    lower.set_title(
-        f"{marks.long_name(difference.label, 44)}\n{change}",
-        fontsize=style.small,
-        loc="left",
-        linespacing=1.3,
-    )
+    change = map(marks.change_text, *data.estimates, data.change)
+    marks.header(lower, style, [difference.label, *change], small=True)
     marks.foot(
         place,
         style,

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks
+from calibtool.diagrams import histograms, marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, request
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
-from calibtool.formatting import percent
+from calibtool.formatting import counted, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
@@ -89,11 +89,12 @@ def compute(
     Args:
         predictions: one set.
         bins: number of bins, of equal width.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     source = only(predictions)
-    chosen = view if view != "auto" else ("positive" if source.one_column else "top")
+    chosen = drawn_view(view, source)
     metric = "auroc-correct" if chosen == "top" else "auroc"
     results = evaluate_rows(request(source, [metric], **shared))
     rows = results.collected[0].rows
@@ -149,7 +150,10 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
     axes.set_yticks([-bottom, 0, top], ends)
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
     axes.set_xlabel(AXIS_NAMES[data.view][0])
-    axes.set_ylabel("Share within group")
+    log = histograms.needs_log([up.mass, down.mass], histograms.ALONE)
+    if log:
+        histograms.mirror_on_log(axes, up.mass, down.mass)
+    axes.set_ylabel(f"Share within group{', log scale' if log else ''}")
     head = [marks.estimate_text(data.estimates[0]), f"n = {data.data[0].rows:,}"]
     marks.header(axes, style, ["; ".join(head)])
 
@@ -159,4 +163,5 @@ def _words(group: Group) -> str:
         return f"{group.label}: none"
     mean = percent(group.mean, 0)
     high = percent(group.high, 0)
-    return f"{group.label} {group.rows:,}: mean {mean}, {high} above {HIGH:g}"
+    rows = counted(group.rows, "row")
+    return f"{group.label}, {rows}: mean {mean}, {high} above {HIGH:g}"

@@ -11,12 +11,19 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, class_names, request, with_classes
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    class_names,
+    numbered_name,
+    request,
+    with_classes,
+)
 from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import informative_rows
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
-from calibtool.formatting import percent
+from calibtool.formatting import counted, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.shares import clopper_pearson
 from calibtool.types import Array
@@ -191,24 +198,28 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     axes.tick_params(axis="y", length=0)
     low = min((min(predicted.said, predicted.low) for predicted in data.classes), default=0.0)
     axes.set_xlim(max(0.0, low - 0.03), 1.0 + 0.01 * (1 - low))
-    axes.xaxis.set_major_locator(marks.few_ticks(4))
+    axes.xaxis.set_major_locator(marks.few_ticks(3))
     marks.percent_axis(axes, which="x")
     handles = [
         Line2D([], [], marker="o", color=of_accuracy, **{**size, "ls": ""}),
         Line2D([], [], marker="D", mfc=style.paper, mec=of_confidence, **size),
     ]
     marks.key(axes, style, handles, ["accuracy where it is predicted", "mean confidence"])
-    axes.set_xlabel("; ".join(marks.estimate_text(estimate) for estimate in data.estimates))
+    axes.set_xlabel("Accuracy and mean confidence")
     axes.set_ylabel("Predicted class")
     marks.foot(
         place,
         style,
-        f"Bars: {100 * data.level:g} % intervals. Right: rows; most frequent other label",
+        f"{'; '.join(marks.estimate_text(estimate) for estimate in data.estimates)}. "
+        f"Bars: {100 * data.level:g} % intervals. Right: rows, and the label that is most frequent "
+        "among the others",
     )
 
 
 def _words(predicted: Predicted) -> str:
+    """Return how many rows there are, and what they are where the prediction is wrong."""
+    rows = counted(predicted.rows, "row")
     if not predicted.mistaken:
-        return f"n {predicted.rows:,}"
-    share = percent(predicted.mistaken_share, 0)
-    return f"n {predicted.rows:,}; {share} {marks.long_name(predicted.mistaken, 13)}"
+        return rows
+    mistaken = marks.long_name(numbered_name(predicted.mistaken), 13)
+    return f"{rows}, {percent(predicted.mistaken_share, 0)} are {mistaken}"

@@ -14,7 +14,14 @@ from calibtool.data.readable import Readable, Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, named, request, require_two_classes
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    named,
+    request,
+    require_two_classes,
+    with_calibrators,
+)
 from calibtool.diagrams.options import Calibrators, Option
 from calibtool.diagrams.style import DOTTED, Style
 from calibtool.errors import InputError, UsageError
@@ -137,7 +144,7 @@ def compute(
     sets = named(predictions)
     for rows in sets.values():
         require_two_classes(rows, "a decision curve")
-    variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
+    variants = with_calibrators(calibrators)
     ends = _range(thresholds) if thresholds else (0.0, _last(sets, variants))
     at = np.round(ends[0] + (ends[1] - ends[0]) * np.arange(STEPS + 1) / STEPS, 12)
     curves: list[Benefit] = []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,9 +125,29 @@ def save(
     width: str | float | None = None,
     style: str = "paper",
     title: str | None = None,
-) -> None:
-    """Draw a diagram and write it to a file, atomically; the same data give the same bytes."""
-    write_figure(lambda: figure(kind, diagram, width=width, style=style, title=title), path)
+) -> list[Path]:
+    """Draw a diagram and write it to a file, atomically; the same data give the same bytes.
+
+    A diagram of more small panels than a page holds is written to several files: name.png,
+    name-2.png and so on. Returns their paths.
+    """
+    pages = pages_of(kind, diagram, width=width, style=style)
+    first = Path(path)
+    paths = [first, *(first.with_stem(f"{first.stem}-{k}") for k in range(2, len(pages) + 1))]
+    for page, each in zip(pages, paths, strict=True):
+        write_figure(partial(figure, kind, page, width=width, style=style, title=title), each)
+    return paths
+
+
+def pages_of(
+    kind: str, diagram: Any, *, width: str | float | None = None, style: str = "paper"
+) -> list[Any]:
+    """Return a diagram page by page: itself, unless it has more panels than a page holds."""
+    look, module = style_of(style), module_of(kind)
+    if not hasattr(module, "pages"):
+        return [diagram]
+    pages: list[Any] = module.pages(diagram, inches(width) or look.width, look)
+    return pages
 
 
 def write_figure(make: Callable[[], Figure], path: str | Path) -> None:

@@ -6,16 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias, TypedDict
 
 from calibtool.data.predictions import Predictions
-from calibtool.data.readable import Readable, Variant
-from calibtool.data.slicing import PSEUDO, panels
+from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
-from calibtool.evaluation.request import Request
+from calibtool.evaluation.request import Request, one_score_view
 from calibtool.evaluation.resampling import Resampling
 from calibtool.types import Array, Progress
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
-MOST_GROUPS = 12  # small diagrams in one picture: six rows of two at the width of a paper's column
 
 
 class SharedOptions(TypedDict, total=False):
@@ -41,6 +39,17 @@ def only(predictions: Named) -> Readable:
     """Return the only set of predictions."""
     (rows,) = named(predictions).values()
     return rows
+
+
+def with_calibrators(calibrators: Sequence[Recalibrator]) -> list[Variant]:
+    """Return the variants to overlay: the rows unchanged, and after each calibrator. Titles that
+    occur twice are numbered, so that the key tells them apart."""
+    titles = [calibrator.describe() for calibrator in calibrators]
+    variants = [Variant()]
+    for k, (calibrator, title) in enumerate(zip(calibrators, titles, strict=True)):
+        before = titles[:k].count(title)
+        variants.append(Variant(calibrator, f"{title}, no. {before + 1}" if before else title))
+    return variants
 
 
 def request(
@@ -93,10 +102,48 @@ def require_two_classes(rows: Readable, diagram: str) -> None:
         )
 
 
+def drawn_view(view: str, *sets: Readable) -> str:
+    """Return the view in which predictions are drawn: "top" or "positive".
+
+    "auto" is positive if all are of two classes, in one column or in two: P(class 1) lies anywhere
+    from 0 to 1, whereas the confidence of the likelier of two classes leaves half the plane empty.
+
+    Raises UsageError for the positive view of other than two classes.
+    """
+    if view == "auto":
+        return "positive" if all(rows.classes == 2 for rows in sets) else "top"
+    for rows in sets:
+        one_score_view(view, rows)  # raises UsageError
+    return view
+
+
+def view_option(view: str, rows: Readable, *others: Readable) -> str:
+    """Return the option with which a metric of `rows` is measured in the view that is drawn, such
+    as "view=positive"; "" if that is its default.
+
+    Args:
+        view: "auto", "top" or "positive".
+        rows: predictions.
+        others: those in the same diagram.
+    """
+    chosen = drawn_view(view, rows, *others)
+    default = "positive" if rows.one_column else "top"
+    return "" if view == "auto" and chosen == default else f"view={chosen}"
+
+
 def class_names(predictions: Readable) -> list[str]:
     """Return the names of the classes, or their numbers as text."""
     known = getattr(predictions, "class_names", None)
     return list(known) if known else [str(k) for k in range(predictions.classes or 2)]
+
+
+def numbered_name(name: str) -> str:
+    """Return the name of a class in a sentence: one that is a number is told from a quantity.
+
+    >>> numbered_name("cat"), numbered_name("55")
+    ('cat', 'class 55')
+    """
+    return f"class {name}" if name.isdecimal() else name
 
 
 def column(predictions: Predictions, name: str, option: str) -> Array:
@@ -112,27 +159,3 @@ def column(predictions: Predictions, name: str, option: str) -> Array:
     if values.ndim != 1:
         raise UsageError(f"{predictions.source}: {option}: {name!r} has several values per row")
     return values
-
-
-def groups(predictions: Predictions, name: str) -> tuple[dict[str, Readable], tuple[str, ...]]:
-    """Return the rows of each group by a column, the largest groups only, and notes on the others.
-
-    `data.slicing.panels` splits the rows. Raises UsageError for a column that is not there.
-    """
-    is_column = name in predictions.extra
-    if is_column or ("," not in name and name not in PSEUDO):
-        column(predictions, name, "--by")  # raises UsageError
-    parts = panels(predictions, name, MOST_GROUPS)
-    largest = parts.largest(MOST_GROUPS)
-    notes: tuple[str, ...] = (parts.note,) if parts.note else ()
-    left = int(parts.rows.sum() - parts.rows[largest].sum())
-    if left:
-        count = f"{len(parts.names):,}"
-        many = f"has {count} values" if is_column else f"makes {count} slices"
-        shown = f"the {MOST_GROUPS} with most rows are drawn"
-        notes += (f"{name} {many}: {shown}, {left:,} rows are not",)
-    prefix = "" if "," in name and not is_column else f"{name} "
-    by_name: dict[str, Readable] = {
-        f"{prefix}{parts.names[k]}": parts.take(predictions, k) for k in largest
-    }
-    return by_name, notes

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from calibtool.diagrams.curve import Histogram
 from calibtool.diagrams.style import Style
-from calibtool.formatting import changed, joined, percent
+from calibtool.formatting import changed, joined
 from calibtool.intervals.estimate import Estimate
 from calibtool.types import Array
 
@@ -93,11 +92,14 @@ def bars(
     width: Array | float,
     gid: str,
     zorder: float = 3,
+    **look: Any,
 ) -> None:
     """Draw an interval at each x as a vertical line."""
     some = np.isfinite(low) & np.isfinite(high)
     thick = np.broadcast_to(width, x.shape)[some]
-    lines = axes.vlines(x[some], low[some], high[some], color=colour, lw=thick, zorder=zorder)
+    lines = axes.vlines(
+        x[some], low[some], high[some], color=colour, lw=thick, zorder=zorder, **look
+    )
     lines.set_gid(gid)
     lines.set_clip_on(False)
 
@@ -110,19 +112,6 @@ def expected(axes: Axes, edges: Array, least: Array, most: Array, style: Style) 
     blocks = axes.bar(edges[:-1][some], (most - least)[some], widths, least[some], **look)
     for k, block in enumerate(blocks):
         block.set_gid(f"expected-{k}")
-
-
-def histogram(axes: Axes, bars_: Histogram, style: Style) -> None:
-    """Draw the only histogram of an axes, with the height of its highest bar as a tick."""
-    look: dict[str, Any] = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
-    axes.stairs(bars_.mass, bars_.edges, color=style.colour(0), **look)
-    top_of(axes, float(bars_.mass.max()))
-
-
-def top_of(axes: Axes, top: float) -> None:
-    """Set the scale of a histogram: ticks at 0 and at its highest bar."""
-    axes.set_ylim(0, top * 1.02)
-    axes.set_yticks([0, top], ["0", percent(top, 0)])
 
 
 def percent_axis(axes: Axes, *, which: str = "y") -> None:

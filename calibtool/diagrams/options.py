@@ -68,7 +68,7 @@ Top: TypeAlias = Annotated[
 ]
 View: TypeAlias = Annotated[
     Literal["auto", "top", "positive"],
-    Option("Confidence of the predicted class, or P(class 1)."),
+    Option("P(class 1), or confidence of the predicted class; auto: P(class 1) of two classes."),
 ]
 Calibrators: TypeAlias = Annotated[
     Sequence[Recalibrator],

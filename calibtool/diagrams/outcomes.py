@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks
+from calibtool.diagrams import histograms, marks
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, only, request, require_two_classes
@@ -150,7 +150,10 @@ def draw(data: Outcomes, axes: Axes, style: Style) -> None:
     ticks = [(0.0, "0"), *ends]
     axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks])
     axes.set_xlabel(AXIS_NAMES["positive"][0])
-    axes.set_ylabel("Share of the class")
+    log = histograms.needs_log([up.mass, down.mass], histograms.ALONE)
+    if log:
+        histograms.mirror_on_log(axes, up.mass, down.mass)
+    axes.set_ylabel(f"Share of the class{', log scale' if log else ''}")
     head = [marks.estimate_text(data.estimates[0]), f"n = {data.data[0].rows:,}"]
     marks.header(axes, style, ["; ".join(head)])
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 LOWER = 0.2  # height of the histogram beneath a panel, as a share of the panel's
 SPACE = 0.05  # between the two, likewise
 PANEL_WIDTH = 0.215  # inches per point of text: narrower panels have no room for their numbers
+PAGE = 12.0  # inches: about the height of A4; taller grids are drawn on several pages
+ROW = 1.4  # height of a row of panels with histograms, as a share of the width of a column
 MOST_COLUMNS = 4  # more panels side by side are too small to be compared
 
 
@@ -54,3 +56,21 @@ def grid_shape(panels: int, width: float, style: Style) -> tuple[int, int]:
     columns = max(1, min(panels, int(width / (PANEL_WIDTH * style.text)), MOST_COLUMNS))
     rows = -(-panels // columns)
     return rows, -(-panels // rows)  # the panels are spread evenly over these rows
+
+
+def pages(
+    panels: int, width: float, style: Style, *, below: float = 0.0, row: float = ROW
+) -> list[range]:
+    """Return the numbers of the panels on each page, about as many on each.
+
+    Args:
+        panels: their number.
+        width: of the picture, in inches.
+        style: gives the size of the text.
+        below: inches on every page that something else takes.
+        row: height of a row, as a share of the width of a column.
+    """
+    rows, columns = grid_shape(panels, width, style)
+    fit = max(1, int((PAGE - below) / (row * width / columns)))
+    each = -(-panels // -(-rows // fit))
+    return [range(start, min(start + each, panels)) for start in range(0, panels, each)]

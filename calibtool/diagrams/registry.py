@@ -43,7 +43,8 @@ KINDS: dict[str, Kind] = {
     "classwise": Kind(
         "One-vs-rest diagrams of the worst classes, and a strip of all.",
         "Each class against all others. In the strip, columns are classes and rows are bins; "
-        "coloured gaps are wider than those of 95 % of perfect models.",
+        "coloured gaps are wider than those of 95 % of perfect models, deeper ones have smaller "
+        "p-values, and hatched ones are scores that are too low.",
         ONE,
         "Kull et al. 2019; Nixon et al. 2019",
     ),

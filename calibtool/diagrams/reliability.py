@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, Unpack
 
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Readable, Variant
-from calibtool.data.slicing import load_with
-from calibtool.diagrams import marks, panels, reliability_curves, series
-from calibtool.diagrams.curve import Curve, Parts, Points, data_columns, estimate_columns, stacked
+from calibtool.data.readable import Readable
+from calibtool.data.slicing import MOST, load_with
+from calibtool.diagrams import histograms, marks, panels, reliability_curves, series
+from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, groups, named, only, request
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    named,
+    only,
+    request,
+    view_option,
+    with_calibrators,
+)
 from calibtool.diagrams.options import Bins, Calibrators, Option, View, require_choices
 from calibtool.diagrams.scales import AXIS_NAMES, Scale, scale_of
+from calibtool.diagrams.slices import PANELS, slices, worst
 from calibtool.diagrams.style import Style
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import UsageError
 from calibtool.evaluation.evaluate import evaluate_variants
-from calibtool.evaluation.results import Results
 from calibtool.formatting import percent
-from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
 if TYPE_CHECKING:
@@ -50,6 +57,13 @@ By: TypeAlias = Annotated[
         "A small diagram for each value of COLUMN; also country,device, `predicted` or "
         "`confidence`.",
         typed="column",
+    ),
+]
+Top: TypeAlias = Annotated[
+    int | None,
+    Option(
+        f"Largest number of diagrams of --by: of more, the worst. By default {PANELS}.",
+        within=(1, MOST),
     ),
 ]
 Profile: TypeAlias = Annotated[
@@ -121,6 +135,7 @@ def compute(
     form: Form = "binned",
     logit: Logit = False,
     by: By = None,
+    top: Top = None,
     bins: Bins = 15,
     profile: Profile = None,
     intervals: Intervals = "clopper-pearson",
@@ -137,14 +152,17 @@ def compute(
             (Dimitriadis, Gneiting & Jordan 2021); or "loess", a local regression, that of the ICI
             (Austin & Steyerberg 2019).
         logit: use logit axes, which separate 0.99 from 0.999.
-        by: a column; each of its values gets a panel.
+        by: a column; each of its values with at least 30 rows gets a panel.
+        top: largest number of panels, 12 by default; of more, those with the highest lower end of
+            the error's interval, the worst first.
         bins: number of bins of the binned form.
         profile: bins of "equal_width" or "equal_mass"; by default equal mass on logit axes, and
             equal width otherwise.
         intervals: of the mean outcome of a bin: "clopper-pearson" or "bootstrap".
         bands: "confidence", "consistency" (where a perfect model would lie), "both" or "none"; by
             default both for a single curve, confidence alone for several.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError for options that the data do not allow, InputError for cells that do not end
@@ -153,79 +171,52 @@ def compute(
     chosen = {"form": form, "profile": profile, "intervals": intervals, "bands": bands}
     require_choices(compute, view=view, **chosen)
     rule = profile or ("equal_mass" if logit else "equal_width")
-    sets: dict[str, Readable] = named(predictions)
-    notes: tuple[str, ...] = ()
-    if by is not None:
-        sets, notes = groups(load_with(only(predictions), [by]), by)
-    variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
-    curves: list[Curve] = []
+    if top is not None and by is None:
+        raise UsageError("--top chooses among the diagrams of --by; give both")
+    files = len(named(predictions))
+    if by is not None and files > 1:
+        raise UsageError(f"--by draws the slices of one set of predictions, not of {files}")
+    parts = None if by is None else slices(load_with(only(predictions), [by]), by)
+    sets: dict[str, Readable] = named(predictions) if parts is None else parts.rows
+    variants = with_calibrators(calibrators)
+    panels_: list[list[Curve]] = []
     data = []
     for name, rows in sets.items():
-        specs = _specs(form, bins, rule, logit=logit, view=_view(view, rows))
+        option = view_option(view, rows, *sets.values())
+        specs = reliability_curves.specs(form, bins, rule, logit=logit, view=option)
         results = evaluate_variants(request(rows, specs, variants, bias=False, **shared))
         data.append(results.data)
+        panels_.append([])
         for number, variant in enumerate(variants):
-            points = _points(results, number, form, logit=logit, intervals=intervals)
+            points = reliability_curves.points(
+                results, number, form, logit=logit, intervals=intervals
+            )
             title = variant.title or "as given"
             label = title if len(sets) == 1 or by is not None else f"{name}, {title}"
             label = name if len(variants) == 1 else label
             panel = name if by is not None else ""
-            curves.append(
+            panels_[-1].append(
                 reliability_curves.curve_of(results, number, points, label=label, panel=panel)
             )
+    notes: tuple[str, ...] = ()
+    if parts is not None:
+        shown = worst([panel_[0].estimates[0] for panel_ in panels_], top or PANELS)
+        panels_, data = [panels_[k] for k in shown], [data[k] for k in shown]
+        notes = tuple(note for note in (parts.left_out(shown), *parts.notes) if note)
+    curves = [curve for panel_ in panels_ for curve in panel_]
     per_panel = len(variants) if by is not None else len(curves)
     bands = bands or ("both" if per_panel == 1 else "confidence")
     level = results.settings.level
     return Reliability(tuple(curves), tuple(data), results.view, form, logit, level, bands, notes)
 
 
-def _view(view: str, predictions: Readable) -> str:
-    """Return the view for the specs: "" for the natural one of the data."""
-    if view == "auto":
-        return ""
-    if view == "positive" and predictions.classes != 2:
-        raise UsageError(f"{predictions.source}: the positive view needs the scores of two classes")
-    return view
-
-
-def _specs(form: str, bins: int, profile: str, *, logit: bool, view: str) -> list[str]:
-    """Return the specs of the numbers in the corner: those that the form shows."""
-    option = f"view={view}" if view else ""
-    if form == "smooth":
-        return [_spec("smece", "kernel=logit" if logit else "", option)]
-    if form == "corp":
-        return [_spec(name, option) for name in ("mcb", "dsc", "unc")]
-    if form == "loess":
-        return [_spec("ici", option)]
-    if profile == "equal_mass":
-        return [_spec("ada-ece", f"bins={bins}", option)]
-    return [_spec("ece", f"bins={bins}", option)]
-
-
-def _spec(name: str, *options: str) -> str:
-    return f"{name}({','.join(option for option in options if option)})"
-
-
-def _points(results: Results, variant: int, form: str, *, logit: bool, intervals: str) -> Points:
-    if form == "smooth":
-        bandwidth = results.measured[variant][0].value or 0.0  # smooth ECE is its own bandwidth
-        return reliability_curves.smooth(results, variant, bandwidth, logit=logit)
-    if form == "corp":
-        return reliability_curves.corp(results, variant, logit=logit)
-    if form == "loess":
-        return reliability_curves.local(results, variant, logit=logit)
-    edges = _edges(results, variant)
-    return reliability_curves.binned(results, variant, edges, intervals, logit=logit)
-
-
-def _edges(results: Results, variant: int) -> Array:
-    spec = results.specs[0]
-    if spec.one_edge_for_all:
-        missing = results.measured[variant][0].missing
-        if missing:  # the cells of a summary that do not end at these edges
-            raise InputError(f"{results.data.source}: {missing}")
-        return spec.edges(Cells.empty())
-    return spec.edges(results.problems(variant).exact(0))
+def pages(data: Reliability, width: float, style: Style) -> list[Reliability]:
+    """Return the diagram page by page: as many panels on each as a sheet of paper holds."""
+    names = list(data.panels)
+    return [
+        replace(data, curves=tuple(curve for k in page for curve in data.panels[names[k]]))
+        for page in panels.pages(len(names), width, style)
+    ]
 
 
 def height(data: Reliability, width: float, style: Style) -> float:
@@ -236,7 +227,7 @@ def height(data: Reliability, width: float, style: Style) -> float:
 def draw(data: Reliability, axes: Axes, style: Style) -> None:
     """Draw one diagram, or a small one for each panel."""
     panel, *others = data.panels.values()
-    if not others:
+    if not others and not panel[0].panel:
         lower = _panel(axes, data, panel, style)
         marks.small_print(lower, style, _small_print(data, panel))
         return
@@ -286,14 +277,14 @@ def _panel(
         if data.bands in ("consistency", "both") and crowd == 1:
             series.draw_expected(axes, curve, scale, style)
         draw_curve(axes, curve, index, scale, style, intervals=with_intervals, crowd=crowd)
-        series.draw_histogram(lower, curve, index, scale, style, crowd=crowd)
         handles.append(series.handle(index, style, line=data.form != "binned"))
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
-    marks.top_of(lower, max(float(curve.histogram.mass.max()) for curve in curves))
+    bars = [curve.histogram for curve in curves]
+    histograms.draw(lower, bars, style, log=_on_log(data), scale=scale)
     if name:
-        marks.header(axes, style, [marks.long_name(name, 26), *_numbers(curves)], small=True)
+        marks.header(axes, style, [name, *_numbers(curves)], small=True)
     elif crowd == 1:
         lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
@@ -306,6 +297,11 @@ def _panel(
     else:
         marks.key(axes, style, handles, _labels(curves))
     return lower
+
+
+def _on_log(data: Reliability) -> bool:
+    """Return whether the histograms of all panels are on a log scale."""
+    return histograms.needs_log([curve.histogram.mass for curve in data.curves])
 
 
 def _corner(data: Reliability, curve: Curve) -> list[str]:
@@ -360,10 +356,14 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
         words.append(f"grey: {level} of perfect models")
     if data.form == "binned":
         words.append("size: share of rows")
-    elif data.form == "smooth":
+    elif data.form == "smooth" and len(curves) == 1:
         words.append("thickness: density")
+    if series.are_side_by_side(len(curves)) and data.form == "binned":
+        words.append("models set apart along the diagonal, which keeps their gaps")
+    if _on_log(data):
+        words.append("histogram: log scale")
     if len(data.panels) > 1 and len(curves) == 1:
         shown = (e for panel in data.panels.values() for e in panel[0].estimates)
         words += [note for note in [marks.corrected_note(shown)] if note]
     text = "; ".join(words)
-    return text[:1].upper() + text[1:]
+    return ". ".join([text[:1].upper() + text[1:], *(note.rstrip(".") for note in data.notes)])

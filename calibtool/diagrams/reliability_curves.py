@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibtool.diagrams.curve import Curve, Histogram, Points
+from calibtool.errors import InputError
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.results import Results
 from calibtool.intervals.shares import clopper_pearson
@@ -42,6 +43,49 @@ def curve_of(
         said=mean_score,
         was=mean_outcome,
     )
+
+
+def specs(form: str, bins: int, profile: str, *, logit: bool, view: str) -> list[str]:
+    """Return the specs of the numbers in the corner: those that the form shows."""
+    if form == "smooth":
+        return [_spec("smece", "kernel=logit" if logit else "", view)]
+    if form == "corp":
+        return [_spec(name, view) for name in ("mcb", "dsc", "unc")]
+    if form == "loess":
+        return [_spec("ici", view)]
+    if profile == "equal_mass":
+        return [_spec("ada-ece", f"bins={bins}", view)]
+    return [_spec("ece", f"bins={bins}", view)]
+
+
+def _spec(name: str, *options: str) -> str:
+    return f"{name}({','.join(option for option in options if option)})"
+
+
+def points(results: Results, variant: int, form: str, *, logit: bool, intervals: str) -> Points:
+    """Return the points of a variant in a form: "binned", "smooth", "corp" or "loess".
+
+    Raises InputError for cells that do not end at the edges of the bins.
+    """
+    if form == "smooth":
+        bandwidth = results.measured[variant][0].value or 0.0  # smooth ECE is its own bandwidth
+        return smooth(results, variant, bandwidth, logit=logit)
+    if form == "corp":
+        return corp(results, variant, logit=logit)
+    if form == "loess":
+        return local(results, variant, logit=logit)
+    edges = _edges(results, variant)
+    return binned(results, variant, edges, intervals, logit=logit)
+
+
+def _edges(results: Results, variant: int) -> Array:
+    spec = results.specs[0]
+    if spec.one_edge_for_all:
+        missing = results.measured[variant][0].missing
+        if missing:  # the cells of a summary that do not end at these edges
+            raise InputError(f"{results.data.source}: {missing}")
+        return spec.edges(Cells.empty())
+    return spec.edges(results.problems(variant).exact(0))
 
 
 # ------------------------------------------------------------------ bins

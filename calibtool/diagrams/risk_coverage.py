@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, named, request
+from calibtool.diagrams.inputs import Named, SharedOptions, named, request, with_calibrators
 from calibtool.diagrams.options import Calibrators
 from calibtool.diagrams.reliability_curves import percentiles
 from calibtool.diagrams.style import DOTTED, Style
@@ -96,7 +95,7 @@ def compute(
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
     """
     sets = named(predictions)
-    variants = [Variant(), *(Variant.of(calibrator) for calibrator in calibrators)]
+    variants = with_calibrators(calibrators)
     curves, data = [], []
     for name, rows in sets.items():
         results = evaluate_variants(request(rows, ["aurc", "e-aurc"], variants, **shared))

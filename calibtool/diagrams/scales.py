@@ -54,6 +54,22 @@ class Scale:
         """Return x, and each of `ys`, as shares of the axes."""
         return (self._share(x, self.x), *(self._share(y, self.y) for y in ys))
 
+    def at_share(self, share: Array) -> Array:
+        """Return the x values at shares of the x axis: the inverse of `share`."""
+        if not self.logit:
+            return np.asarray(share)
+        low, high = _logit(np.array(self.x))
+        return np.asarray(1 / (1 + np.exp(-(low + share * (high - low)))))
+
+    @property
+    def slope(self) -> float:
+        """How steep the diagonal is on a square."""
+        (x0, x1), (y0, y1) = self.x, self.y
+        if not self.logit:
+            return (x1 - x0) / (y1 - y0)
+        ends = _logit(np.array([x0, x1, y0, y1]))
+        return float((ends[1] - ends[0]) / (ends[3] - ends[2]))
+
     def _share(self, values: Array, ends: tuple[float, float]) -> Array:
         if not self.logit:
             return np.asarray(values)

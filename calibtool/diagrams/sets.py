@@ -18,7 +18,7 @@ from calibtool.diagrams.inputs import Named, SharedOptions, with_classes
 from calibtool.diagrams.options import Option, Top
 from calibtool.diagrams.style import DOTTED, Style
 from calibtool.errors import UsageError
-from calibtool.formatting import percent
+from calibtool.formatting import counted, percent
 from calibtool.types import Array
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def _by_class(axes: Axes, data: Sets, style: Style) -> None:
     axes.axvline(promised, color=style.muted, lw=style.line * 0.7, ls=DOTTED, gid="promise")
     for y, part in enumerate(data.slices):
         axes.annotate(
-            f"n {part.rows:,}",
+            counted(part.rows, "row"),
             (1, y),
             xycoords=axes.get_yaxis_transform(),
             xytext=(0.8 * style.text, 0),

@@ -20,7 +20,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, column, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, column, only, request, view_option
 from calibtool.diagrams.options import Bins, Option, View
 from calibtool.diagrams.reliability_curves import binomial_range, informative_rows
 from calibtool.diagrams.scales import MEAN_NAMES, time_axis
@@ -122,7 +122,8 @@ def compute(
         over: a column of numbers or times.
         groups: number of stretches, each with about as many rows; equal values stay together.
         bins: number of bins of the ECE, of equal width.
-        view: "top", "positive", or "auto" for the natural view of the data.
+        view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
+            positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
 
     Raises UsageError if the column holds neither numbers nor times.
@@ -130,13 +131,11 @@ def compute(
     rows = load_with(only(predictions), [over])
     values, is_time = _numbers(column(rows, over, "--over"), rows.source, over)
     where = _stretches(values, groups)
-    option = "" if view == "auto" else f",view={view}"
+    options = ",".join(filter(None, (f"bins={bins}", view_option(view, rows))))
     stretches = []
     for k in range(int(where.max()) + 1):
         members = np.flatnonzero(where == k)
-        results = evaluate_rows(
-            request(rows.take(members), [f"ece(bins={bins}{option})"], **shared)
-        )
+        results = evaluate_rows(request(rows.take(members), [f"ece({options})"], **shared))
         stretches.append(_stretch(results, values[members], is_time))
     data = DataInfo.of(rows)
     level = results.settings.level

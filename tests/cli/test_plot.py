@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +174,70 @@ def test_a_class_that_no_row_gives_a_chance(run):
     ran = run("plot", "classwise", "y.npz", "--resamples", "20", "-o", "out.svg")
     assert ran.code == 0, ran.err
     assert "Warning" not in ran.err
+
+
+@pytest.fixture
+def sliced(data) -> Path:
+    """Six sites of 39 rows, and one of 6."""
+    site = np.append(np.arange(234) % 6, [9] * 6).astype(str)
+    np.savez("sliced.npz", logits=data.logits, labels=data.labels, site=site)
+    return Path("sliced.npz")
+
+
+def test_top_and_pages_of_the_slices(run, refused, sliced):
+    words = ("plot", "reliability", sliced, "--by", "site", *FEW)
+    result = run(*words, "--width", "2in", "-o", "x.svg")
+    assert result.code == 0, result.err
+    assert "9 (6); 6 rows in all" in result.err
+    assert "Wrote x.svg and x-2.svg" in result.err
+    assert run(*words, "--top", "2", "-o", "y.svg", "--data", "y.json").code == 0
+    record = json.loads(Path("y.json").read_text())["parts"]
+    assert len(record["summary"]) == 2
+    assert not Path("y-2.svg").exists()
+    refused("plot", "reliability", sliced, "--top", "2", "-o", "z.svg", says=("--top", "--by"))
+    Path("copy.npz").write_bytes(Path(sliced).read_bytes())
+    words = ("plot", "reliability", sliced, "copy.npz", "--by", "site", "-o", "z.svg")
+    refused(*words, says=("--by draws the slices of one set of predictions, not of 2",))
+
+
+def test_two_columns_are_drawn_by_class_1_in_pictures_and_in_the_terminal(run, two):
+    with np.load(two) as file:
+        score, labels = file["probs"], file["labels"]
+    np.savez("wide.npz", probs=np.stack([1 - score, score], axis=1), labels=labels)
+    for words in (("plot", "reliability"), ("evaluate", "--plot")):
+        result = run(words[0], *words[1:], "wide.npz", *FEW)
+        assert "frequency of class 1" in result.out, result.err
+    assert "accuracy" in run("plot", "reliability", "wide.npz", "--view", "top", *FEW).out
+    for kind in ("reliability", "belt", "confidence"):
+        for view, name in (("auto", "P(class 1)"), ("top", "Confidence")):
+            words = ("plot", kind, "wide.npz", "--view", view, "-o", "x.svg", *FEW)
+            assert run(*words).code == 0
+            assert f">{name}<" in Path("x.svg").read_text()
+
+
+def words_in(path: str) -> str:
+    """The text of an SVG, wherever its lines break."""
+    lines = re.findall(r"<text[^>]*>([^<]*)</text>", Path(path).read_text())
+    return " ".join(" ".join(lines).split())
+
+
+def test_models_side_by_side_classes_and_titles(run, data, good, calibrator):
+    assert run("apply", calibrator, good, "-o", "other.npz").code == 0
+    words = ("plot", "reliability", good, "other.npz", "-o", "x.svg", *FEW)
+    assert run(*words).code == 0
+    picture = Path("x.svg").read_text()
+    assert all(f'id="{mark}-{k}"' in picture for mark in ("bars", "histogram") for k in (0, 1))
+    assert "models set apart along the diagonal, which keeps their gaps" in words_in("x.svg")
+    assert run(*words, "--smooth").code == 0
+    assert all(f'id="{end}-1"' in Path("x.svg").read_text() for end in ("low", "high"))
+    assert run("plot", "compare", good, "other.npz", "-o", "x.svg", *FEW).code == 0
+    assert "other minus good" in words_in("x.svg")
+    assert run("plot", "classwise", good, "-o", "x.svg", "--data", "x.json", *FEW).code == 0
+    assert "too high" in words_in("x.svg")
+    strip = json.loads(Path("x.json").read_text())["parts"]["strip"]
+    assert all((row["p"] is None) == (row["n"] == 0) for row in strip)
+    assert run("plot", "confusion-calibration", good, "-o", "x.svg", *FEW).code == 0
+    assert re.search(r"\d+ rows, \d+ % are class \d", words_in("x.svg"))
+    np.savez("sure.npz", logits=data.logits * 9, labels=data.labels)
+    assert run("plot", "reliability", "sure.npz", "-o", "x.svg", *FEW).code == 0
+    assert "histogram: log scale" in words_in("x.svg")
