@@ -23,6 +23,7 @@ from calibtool.diagrams import reliability_curves, risk_coverage
 from calibtool.diagrams.curve import Curve
 from calibtool.errors import FitError, InputError
 from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants, report_of
+from calibtool.evaluation.evaluate_cells import CellResults
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import UNIT_ROWS, Request
@@ -33,7 +34,7 @@ from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.spec import Spec
 from calibtool.reports.page import panels
 from calibtool.reports.page.groups import classes, slices
-from calibtool.reports.page.model import Clinical, FileSummary, Recalibration
+from calibtool.reports.page.model import Clinical, FileSummary, Recalibration, RightAndWrong
 from calibtool.streaming.passes import is_streamed
 from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
@@ -44,6 +45,8 @@ QUICK = ("temperature",)
 QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot correct a base rate
 Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
 EDGES = np.arange(1, 16) / 15  # the bins of `ece`, so that the diagram shows what it measures
+# Bins of a confidence that is mostly close to 1: even steps of its log-odds, as round numbers.
+NEAR_ONE = np.array([0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +120,13 @@ def summarize_file(
     collected = results.collected[0]
     scores = collected.rows.view(results.view)
     names = predictions.class_names
-    right, wrong = _right_and_wrong(results)
     return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
         effect=effect(report),
         curves=tuple(_curve(results, k) for k in range(len(variants))),
-        right=right,
-        wrong=wrong,
+        confidence=_right_and_wrong(results),
         risk=risk_coverage.of_variant(results, 0, "as given"),
         fix=trial.fix,
         no_fix=trial.why_not,
@@ -165,15 +166,13 @@ def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummar
     variants = [Variant()] if options.calibrator is None else [Variant.of(options.calibrator)]
     results = evaluate_variants(options.request(summary, variants))
     report = report_of(results)
-    right, wrong = _right_and_wrong(results)
     return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
         effect="",
         curves=(_curve(results, 0),),
-        right=right,
-        wrong=wrong,
+        confidence=_right_and_wrong(results),
         risk=risk_coverage.of_variant(results, 0, "as given"),
         fix=None,
         no_fix="No calibrator was tried: cells hold no rows. fit-platt, fit-isotonic and others "
@@ -301,8 +300,17 @@ def _curve(results: Results, variant: int) -> Curve:
     return replace(curve, estimates=tuple(errors[:1]))
 
 
-def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the share of all rows that are right, and wrong, in each bin of the confidence."""
-    cells = results.problems(0, "top").exact(0).pool(EDGES)
-    right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
-    return tuple(right.tolist()), tuple(wrong.tolist())
+def _right_and_wrong(results: Results) -> RightAndWrong:
+    """Return the confidence of right and of wrong predictions, in the bins of `ece` or, where most
+    rows are in the last of them, in bins that tell those apart."""
+    exact = results.problems(0, "top").exact(0)
+    cells = exact.pool(EDGES)
+    wide = bool(cells.n[-1] > cells.total / 2)
+    if wide:
+        edges = NEAR_ONE
+        if isinstance(results, CellResults):  # cells cannot be split: a bin ends where one does
+            edges = exact.at[np.searchsorted(exact.at, NEAR_ONE, side="right") - 1]
+        cells = exact.pool(edges)
+    right, wrong = (x / cells.total for x in (cells.y, cells.n - cells.y))
+    shares = tuple(right.tolist()), tuple(wrong.tolist())
+    return RightAndWrong((0.0, *cells.at.tolist()), *shares, wide)
