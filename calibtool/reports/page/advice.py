@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calibtool.analysis.candidate import NOTHING
-from calibtool.evaluation.notices import FEW_ROWS
 from calibtool.evaluation.report import Report
+from calibtool.evaluation.resampling import FEW_ROWS
 from calibtool.evaluation.wording import (
     harms,
     is_borderline,
@@ -65,12 +65,12 @@ def _action(subject: FileSummary) -> tuple[str, str]:
     name = title(subject)
     harm = harms(report)
     chosen = subject.selection is None or subject.selection.chosen != NOTHING
-    if chosen and not harm and _helps(report, lead):
+    if chosen and not harm and _helps(report, lead, wrong=wrong):
         after = leading(report.after)
         return _apply(subject, left=after is not None and is_tested(after) and is_visible(after))
     if not wrong and not harm:
         return _keep(lead, report), ""
-    why = f"makes {joined(harm)}" if harm else "does not help visibly"
+    why = f"makes {joined(harm)}" if harm else f"does not visibly lower {lead.name}"
     if wrong:
         command = "calibtool select VALIDATION_FILE -o best.json"
         return f"{capitalized(name)} {why}. Look for a calibrator that helps:", command
@@ -89,12 +89,13 @@ def _apply(subject: FileSummary, *, left: bool) -> tuple[str, str]:
     return text, f"calibtool fit-{method} VALIDATION_FILE -o {method}.json"
 
 
-def _helps(report: Report, lead: Estimate) -> bool:
-    """Return whether the calibration error or a proper score gets better, beyond chance."""
+def _helps(report: Report, lead: Estimate, *, wrong: bool) -> bool:
+    """Return whether the calibration error gets better beyond chance or, where none is visible, a
+    proper score."""
     return any(
         direction(before, after, change) == "better"
         for before, after, change in zip(report.estimates, report.after, report.change, strict=True)
-        if before.name == lead.name or before.name.partition("(")[0] in SCORES
+        if before.name == lead.name or (not wrong and before.name.partition("(")[0] in SCORES)
     )
 
 
@@ -117,16 +118,17 @@ def _certainty(subject: FileSummary) -> list[str]:
     lead = leading(report.estimates)
     if lead is None:
         return ["Unknown: no calibration error was measured."]
-    rows = f"{report.data.rows:,} rows"
+    n = f"n = {report.data.rows:,}"
     if not is_tested(lead):
-        p = f" ({p_text(lead.p_value)}; {rows})" if lead.p_value is not None else ""
+        p = f" ({p_text(lead.p_value)}; {n})" if lead.p_value is not None else ""
         return [f"By {lead.name}{p}."]
     if lead.low is None or lead.high is None:
-        why = f"{rows} are too few" if report.data.rows < FEW_ROWS else "none was computed"
-        return [f"Not sure at all: there is no interval, {why}."]
+        few = report.data.rows < FEW_ROWS
+        why = f"{report.data.rows} rows are too few for an interval"
+        return [f"Not sure at all: {why if few else 'no interval was computed'}."]
     ends = f"the {percent(report.level)} interval of the true {lead.name}"
     span = f"{number(lead.low)} to {number(lead.high)}"
-    p = f"{p_text(lead.p_value)}; {rows}" if lead.p_value is not None else rows
+    p = f"{p_text(lead.p_value)}; {n}" if lead.p_value is not None else n
     if is_visible(lead):
         said = [f"More than chance explains: {ends}, {span}, excludes 0 ({p})."]
     elif is_borderline(lead, report):

@@ -32,6 +32,7 @@ def build_page(
     threshold: float = THRESHOLD,
     title: str = "",
     command: str = "",
+    flags: str = "",
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -53,6 +54,7 @@ def build_page(
         threshold: at which its table gives net benefit.
         title: the heading; by default, "Calibration of" and the names of the files.
         command: the command line that makes the report again, for its foot.
+        flags: the options of reading in it, which the commands that the report names repeat.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
         progress: called with a stage and the share of it that is done.
 
@@ -85,7 +87,7 @@ def build_page(
         stage = _staged(progress, "differences")
         comparison = compare(rows, names, asked, resampling, stage)
     heading = title or f"Calibration of {_heading(names)}"
-    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
+    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command, flags)
 
 
 def _room(files: int) -> int:

@@ -246,8 +246,6 @@ def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
         return _Trial(fix, options.calibrator)
     if not options.methods:
         return _Trial(why_not="No calibrator was requested.")
-    if predictions.kind == "confidence":
-        return _Trial(why_not="With confidences alone, no calibrator can be fitted.")
     if predictions.rows < 2 * FOLDS:
         few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
         return _Trial(why_not=f"{few}; at least {2 * FOLDS} are needed.")

@@ -86,7 +86,7 @@ TERMS = (
         "p-value",
         "probability of an error at least this large if the scores were calibrated; a small one "
         "speaks against chance",
-        r"\bp [=<]|\bp-value",
+        r"\bp\s[=<]\s[01]|\bp-value",
     ),
     Term("P(class 1)", "the probability that the model gives to class 1"),
     Term("PHI", "score of doing nothing minus that of the calibrator: what it is worth"),
