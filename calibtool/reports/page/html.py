@@ -52,7 +52,7 @@ def document(page: Page) -> str:
 
 def frame(page: Page) -> str:
     """Return the whole page in a frame that keeps its style and script to itself, for notebooks."""
-    inside = {"srcdoc": document(page), "sandbox": "allow-scripts allow-modals"}
+    inside = {"srcdoc": Markup(document(page)), "sandbox": "allow-scripts allow-modals"}
     return element("iframe", title=page.title, width="100%", height=FRAME, **inside)
 
 
