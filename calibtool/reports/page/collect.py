@@ -23,7 +23,6 @@ from calibtool.diagrams import reliability_curves, risk_coverage
 from calibtool.diagrams.curve import Curve
 from calibtool.errors import FitError, InputError
 from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants, report_of
-from calibtool.evaluation.evaluate_cells import CellResults
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import UNIT_ROWS, Request
@@ -38,7 +37,7 @@ from calibtool.reports.page.model import Clinical, FileSummary, Recalibration, R
 from calibtool.streaming.passes import is_streamed
 from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
-from calibtool.types import Progress
+from calibtool.types import Array, Progress
 
 # calibrators tried by default: quick, and seldom far from the best
 QUICK = ("temperature",)
@@ -172,7 +171,7 @@ def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummar
         verdict=state(report),
         effect="",
         curves=(_curve(results, 0),),
-        confidence=_right_and_wrong(results),
+        confidence=_right_and_wrong(results, summary.ends("top")),
         risk=risk_coverage.of_variant(results, 0, "as given"),
         fix=None,
         no_fix="No calibrator was tried: cells hold no rows. fit-platt, fit-isotonic and others "
@@ -298,16 +297,19 @@ def _curve(results: Results, variant: int) -> Curve:
     return replace(curve, estimates=tuple(errors[:1]))
 
 
-def _right_and_wrong(results: Results) -> RightAndWrong:
+def _right_and_wrong(results: Results, ends: Array | None = None) -> RightAndWrong:
     """Return the confidence of right and of wrong predictions, in the bins of `ece` or, where most
-    rows are in the last of them, in bins that tell those apart."""
+    rows are in the last of them, in bins that tell those apart.
+
+    `ends` are those of the cells of a summary, which cannot be split: a bin ends where one does.
+    """
     exact = results.problems(0, "top").exact(0)
     cells = exact.pool(EDGES)
     wide = bool(cells.n[-1] > cells.total / 2)
     if wide:
         edges = NEAR_ONE
-        if isinstance(results, CellResults):  # cells cannot be split: a bin ends where one does
-            edges = exact.at[np.searchsorted(exact.at, NEAR_ONE, side="right") - 1]
+        if ends is not None:
+            edges = ends[np.searchsorted(ends, NEAR_ONE, side="right") - 1]
         cells = exact.pool(edges)
     right, wrong = (x / cells.total for x in (cells.y, cells.n - cells.y))
     shares = tuple(right.tolist()), tuple(wrong.tolist())

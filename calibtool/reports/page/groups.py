@@ -65,7 +65,7 @@ def classes(
         OneClass(group, int(labelled[k]), _known(recall[k]), _known(errors[k]))
         for k, group in enumerate(predicted)
     ]
-    lines.sort(key=lambda line: _urgency(line.predicted), reverse=True)
+    lines.sort(key=lambda line: urgency(line.predicted), reverse=True)
     return Classes(tuple(lines[:most]), count)
 
 
@@ -156,7 +156,7 @@ def groups(
     ]
 
 
-def _urgency(group: Group) -> tuple[float, float]:
+def urgency(group: Group) -> tuple[float, float]:
     """Return what classes are sorted by: the gap beyond chance; where there is none, how much of
     the way from the gap to the end of its interval leads to 0. Without an interval, -1.
 

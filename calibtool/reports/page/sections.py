@@ -215,7 +215,7 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
         count += f" Listed are the {len(classes.rows):,} with the widest gaps beyond chance."
     absent = len(classes.rows) - len(shown)
     if absent:
-        count += f" Not listed: {absent:,} classes that are neither a label nor predicted."
+        count += f" Not listed: {absent:,} of the classes, which are neither a label nor predicted."
     classes = Classes(tuple(shown), classes.total)
     return [
         element("p", columns),
