@@ -15,10 +15,11 @@ from calibtool.evaluation.wording import (
     leading,
     p_text,
 )
-from calibtool.formatting import capitalized, changed, interval, joined, number, percent
+from calibtool.formatting import capitalized, changed, joined, number, percent
 from calibtool.intervals.direction import direction
 from calibtool.intervals.estimate import Estimate
-from calibtool.reports.page.model import FileSummary, Page
+from calibtool.reports.page.model import Comparison, FileSummary, Page
+from calibtool.reports.page.tables import paired
 
 SCORES = ("nll", "brier")  # by which models are preferred: proper scores, the first that is there
 
@@ -164,37 +165,34 @@ def about_comparison(page: Page) -> Advice | None:
         why = "The files are not paired, so that other rows alone can make them differ."
         return Advice("Read each file by itself, below.", "", why)
     first = page.subjects[0]
-    known = [_change(comparison.changes[0][1], score) for score in SCORES]
-    name = next((change.name for change in known if change is not None), "")
-    if not name:
+    at = _deciding(comparison)
+    if at is None:
         why = "No proper score of these files has an interval of its difference."
         return Advice("Compare a proper score, such as nll, before you choose.", "", why)
-    before = first.report[name]
+    name = first.report.estimates[at].name
     better, lines = [], []
-    for subject, (other, changes) in zip(page.subjects[1:], comparison.changes, strict=True):
-        change = _change(changes, name)
-        if change is None:
-            continue
-        way = direction(before, subject.report[name], change)
-        ends = interval(change.low, change.high, sign=True)
-        lines.append(f"{other} minus {first.name}: {_way(way, name)} {ends}".rstrip())
+    texts = paired(page.subjects, comparison, at)
+    for subject, (other, changes), text in zip(
+        page.subjects[1:], comparison.changes, texts, strict=True
+    ):
+        change = changes[at]
+        way = direction(first.report.estimates[at], subject.report.estimates[at], change)
+        sure = {"better": "lower", "worse": "higher"}.get(way, "which can be chance")
+        lines.append(f"{other} minus {first.name} {text.change} {text.interval}, {sure}")
         if way == "better":
             better.append((change.best or 0.0, other))
     worse_or_same = f"Keep {first.name}: no other file has a visibly lower {name}."
     action = f"Prefer {min(better)[1]}: its {name} is lower." if better else worse_or_same
-    how = f"{percent(page.level)} intervals of paired differences in {name}: {joined(lines)}."
+    how = f"{percent(page.level)} intervals of paired differences in {name}: {'; '.join(lines)}."
     return Advice(action, "", how)
 
 
-def _change(changes: tuple[Estimate, ...], score: str) -> Estimate | None:
-    """Return the change of a score, whatever its options, if its interval is known."""
-    base = score.partition("(")[0]
-    same = (c for c in changes if c.name.partition("(")[0] == base)
-    return next((c for c in same if c.low is not None), None)
-
-
-def _way(way: str, name: str) -> str:
-    return {"better": f"{name} is lower", "worse": f"{name} is higher"}.get(way, "can be chance")
+def _deciding(comparison: Comparison) -> int | None:
+    """Return the place of the score that decides among the metrics, or None."""
+    _, changes = comparison.changes[0]
+    known = [k for k, c in enumerate(changes) if c.low is not None]
+    scores = (k for score in SCORES for k in known if changes[k].name.partition("(")[0] == score)
+    return next(scores, None)
 
 
 def title(subject: FileSummary) -> str:

@@ -47,7 +47,7 @@ def build_page(
         calibrator: show the effect of this one, instead of trying any.
         methods: which calibrators to try, cross-fitted on the rows of each file: names, "all", an
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
-            two classes are given by one column.
+            two classes are given by one column or only confidences are known.
         by: columns to slice the rows by.
         clinical: show what a report on a clinical prediction model has to show (Van Calster et al.
             2025); two classes only.

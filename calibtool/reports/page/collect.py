@@ -270,7 +270,8 @@ def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
 def _methods(options: PageOptions, predictions: Predictions) -> Sequence[str]:
     """Return names of calibrators, or "all"."""
     if options.methods == "quick":
-        return QUICK_OF_ONE_COLUMN if predictions.one_column else QUICK
+        one = predictions.one_column or predictions.kind == "confidence"
+        return QUICK_OF_ONE_COLUMN if one else QUICK
     return [options.methods] if isinstance(options.methods, str) else options.methods
 
 
