@@ -122,7 +122,7 @@ def _certainty(subject: FileSummary) -> list[str]:
     n = f"n = {report.data.rows:,}"
     if not is_tested(lead):
         p = f" ({p_text(lead.p_value)}; {n})" if lead.p_value is not None else ""
-        return [f"By {lead.name}{p}."]
+        return [f"By the test {lead.name}{p}."]
     if lead.low is None or lead.high is None:
         few = report.data.rows < FEW_ROWS
         why = f"{report.data.rows} rows are too few for an interval"
@@ -162,7 +162,7 @@ def about_comparison(page: Page) -> Advice | None:
     if comparison is None:
         return None
     if not comparison.changes:
-        why = "The files are not paired, so that other rows alone can make them differ."
+        why = "Unknown: without paired differences, other rows alone can make the numbers differ."
         return Advice("Read each file by itself, below.", "", why)
     first = page.subjects[0]
     at = _deciding(comparison)

@@ -44,7 +44,7 @@ QUICK = ("temperature",)
 QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot correct a base rate
 Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
 EDGES = np.arange(1, 16) / 15  # the bins of `ece`, so that the diagram shows what it measures
-# Bins of a confidence that is mostly close to 1: even steps of its log-odds, as round numbers.
+# Bins of a confidence that is mostly close to 1: round numbers of growing odds.
 NEAR_ONE = np.array([0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, 1.0])
 
 

@@ -66,7 +66,8 @@ def classes(
         for k, group in enumerate(predicted)
     ]
     lines.sort(key=lambda line: urgency(line.predicted), reverse=True)
-    return Classes(tuple(lines[:most]), count)
+    known = sum(group.gap is not None for group in predicted)
+    return Classes(tuple(lines[:most]), count, known, sum(group.off for group in predicted))
 
 
 def one_vs_rest(view: OneVsRest) -> Array:

@@ -81,11 +81,19 @@ class OneClass:
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes with the widest gaps beyond chance, the widest first, and the number of all
-    classes."""
+    """Classes.
+
+    Attributes:
+        rows: those with the widest gaps beyond chance, the widest first.
+        total: number of all classes.
+        predicted: number of the classes that some row is predicted as.
+        off: number of those whose gap is wider than chance explains.
+    """
 
     rows: tuple[OneClass, ...]
     total: int
+    predicted: int
+    off: int
 
 
 @dataclass(frozen=True)

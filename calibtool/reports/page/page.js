@@ -53,12 +53,16 @@ function shorten(table) {
 
   const show = () => {
     const words = field.value.trim().toLowerCase();
-    const hits = rows.filter((row) => row.cells[0].textContent.toLowerCase().includes(words));
-    rows.forEach((row) => row.classList.toggle("unmatched", !hits.includes(row)));
+    let hits = 0;
+    for (const row of rows) {
+      const hit = row.cells[0].textContent.toLowerCase().includes(words);
+      row.classList.toggle("unmatched", !hit);
+      hits += hit;
+    }
     fold(table, open || words !== "");
     more.hidden = words !== "";
     more.textContent = open ? `Show ${SHOWN}` : `Show all ${rows.length}`;
-    const shown = words ? hits.length : open ? rows.length : SHOWN;
+    const shown = words ? hits : open ? rows.length : SHOWN;
     found.textContent = `${shown} of ${rows.length} shown`;
   };
   field.addEventListener("input", show);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from calibtool.evaluation.wording import leading
 from calibtool.formatting import capitalized, interval, number, share
@@ -198,9 +199,8 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
 
 
 def _classes(classes: Classes, page: Page) -> list[Markup]:
-    shown = [row for row in classes.rows if row.labelled or row.predicted.rows]
-    off = sum(row.predicted.off for row in shown)
-    predicted = sum(row.predicted.gap is not None for row in shown)
+    shown = tuple(row for row in classes.rows if row.labelled or row.predicted.rows)
+    predicted = classes.predicted
     columns = (
         "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
         "overconfident when it predicts this class. Sorted by the gap beyond chance: how far the "
@@ -208,7 +208,7 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
         "this class; ECE is that of the class against all others."
     )
     count = (
-        f"{off} of {predicted:,} predicted classes have a gap whose interval excludes 0; by chance "
+        f"{classes.off} of {predicted:,} predicted classes have a gap whose interval excludes 0; by chance "
         f"alone it would be about {(1 - (page.level or 0.95)) * predicted:.2g}."
     )
     if len(classes.rows) < classes.total:
@@ -216,10 +216,9 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
     absent = len(classes.rows) - len(shown)
     if absent:
         count += f" Not listed: {absent:,} of the classes, which are neither a label nor predicted."
-    classes = Classes(tuple(shown), classes.total)
     return [
         element("p", columns),
-        tables.classes(classes, page.level),
+        tables.classes(replace(classes, rows=shown), page.level),
         element("p", count, class_="note"),
     ]
 
