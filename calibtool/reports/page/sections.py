@@ -208,8 +208,8 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
         "this class; ECE is that of the class against all others."
     )
     count = (
-        f"{classes.off} of {predicted:,} predicted classes have a gap whose interval excludes 0; by chance "
-        f"alone it would be about {(1 - (page.level or 0.95)) * predicted:.2g}."
+        f"{classes.off:,} of {predicted:,} predicted classes have a gap whose interval excludes 0; "
+        f"by chance alone it would be about {(1 - (page.level or 0.95)) * predicted:.2g}."
     )
     if len(classes.rows) < classes.total:
         count += f" Listed are the {len(classes.rows):,} with the widest gaps beyond chance."
