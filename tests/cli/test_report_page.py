@@ -58,14 +58,14 @@ def test_a_calibrator_that_helps_is_to_be_applied(run, sharp):
     run("report", sharp, "-o", "a.html", *FEW)
     ((action, sure),) = answers(Path("a.html").read_text(encoding="utf-8"))
     assert action.startswith("Apply temperature scaling; fit it on rows that are not used")
-    assert "calibtool fit-temperature VALIDATION_FILE -o temperature.json" in action
+    assert "calibtool fit temperature VALIDATION_FILE -o temperature.json" in action
     assert "cross-fitted in 5 folds: ece 0." in action
     report = build_page([ct.load(sharp)], methods=[], resamples=50).subjects[0].report
     low, high = (f"{x:.4f}" for x in (report["ece"].low, report["ece"].high))
     assert f"the 95 % interval of the true ece, {low} to {high}, excludes 0" in sure
     assert "n = 2,000" in sure
     assert "is more than chance explains too" in sure
-    assert run("fit-temperature", sharp, "-o", "temperature.json").code == 0  # as advised
+    assert run("fit", "temperature", sharp, "-o", "temperature.json").code == 0  # as advised
     run("report", sharp, "-o", "b.html", *FEW, "--calibrator", "temperature.json")
     ((action, _),) = answers(Path("b.html").read_text(encoding="utf-8"))
     assert action.startswith("Apply this calibrator.")
@@ -78,7 +78,7 @@ def test_the_command_repeats_the_options_of_reading(run, sharp):
     keys = ("--logits", "z", "--labels", "truth")
     assert run("report", "other.npz", "-o", "a.html", *FEW, *keys).code == 0
     ((action, _),) = answers(Path("a.html").read_text(encoding="utf-8"))
-    advised = "calibtool fit-temperature VALIDATION_FILE --logits z --labels truth -o t.json"
+    advised = "calibtool fit temperature VALIDATION_FILE --logits z --labels truth -o t.json"
     assert advised.replace("t.json", "temperature.json") in action
 
 
@@ -89,7 +89,7 @@ def test_where_nothing_is_wrong_nothing_is_to_be_done(run):
     text = Path("a.html").read_text(encoding="utf-8")
     ((action, sure),) = answers(text)
     assert action.startswith("Use the probabilities as they are; nothing has to be corrected.")
-    assert "fit-temperature" not in action
+    assert "calibtool fit" not in action
     assert sure.startswith("Sure only up to a size: the 95 % interval of the true ece is 0.0000 to")
     assert 'class="verdict good"' in text
 
@@ -145,8 +145,8 @@ def test_confidences_alone_are_calibrated_too(run, sharp):
     run("report", "sure.npz", "-o", "a.html", *FEW)
     ((action, _),) = answers(Path("a.html").read_text(encoding="utf-8"))
     assert re.match("Apply (temperature|Platt) scaling of confidences", action)
-    advised = re.search(r"calibtool (fit-\w+) VALIDATION_FILE", action)[1]
-    assert run(advised, "sure.npz", "-o", "t.json").code == 0
+    method = re.search(r"calibtool fit (\w+) VALIDATION_FILE", action)[1]
+    assert run("fit", method, "sure.npz", "-o", "t.json").code == 0
 
 
 def test_of_paired_files_the_one_of_the_better_score_is_preferred(run, sharp):
@@ -181,7 +181,7 @@ def test_files_of_other_rows_are_not_ranked(run, sharp):
 def test_the_advice_of_a_page_is_that_of_its_records(sharp):
     page = build_page([ct.load(sharp)], resamples=50)
     given = about_file(page, page.subjects[0])
-    assert given.command.startswith("calibtool fit-temperature")
+    assert given.command.startswith("calibtool fit temperature")
     assert about_comparison(page) is None
 
 

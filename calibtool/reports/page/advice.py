@@ -87,7 +87,7 @@ def _apply(subject: FileSummary, *, left: bool) -> tuple[str, str]:
         command = "calibtool apply CALIBRATOR.json FILE -o calibrated.npz"
         return f"Apply this calibrator.{rest}", command
     text = f"Apply {title(subject)}; fit it on rows that are not used for testing.{rest}"
-    return text, f"calibtool fit-{method} VALIDATION_FILE -o {method}.json"
+    return text, f"calibtool fit {method} VALIDATION_FILE -o {method}.json"
 
 
 def _helps(report: Report, lead: Estimate, *, wrong: bool) -> bool:
