@@ -95,8 +95,6 @@ def test_where_nothing_is_wrong_nothing_is_to_be_done(run):
 
 
 def test_a_calibrator_that_does_harm_is_not_to_be_applied(run, sharp):
-    reverse = ct.fit("temperature", ct.Predictions.from_logits([[9.0, 0]] * 20, [0] * 19 + [1]))
-    reverse.save("reverse.json")
     with np.load(sharp) as file:
         logits, labels = file["logits"], file["labels"]
     ct.fit("temperature", ct.Predictions.from_logits(logits / 10, labels)).save("sharper.json")
@@ -104,6 +102,13 @@ def test_a_calibrator_that_does_harm_is_not_to_be_applied(run, sharp):
     ((action, _),) = answers(Path("a.html").read_text(encoding="utf-8"))
     assert re.match(r"Temperature scaling makes NLL worse: [\d.]+ to [\d.]+", action)
     assert "calibtool select VALIDATION_FILE -o best.json" in action
+
+
+def test_where_none_was_tried_one_is_to_be_looked_for(run, sharp):
+    run("report", sharp, "-o", "a.html", *FEW, "--select", "none")
+    ((action, _),) = answers(Path("a.html").read_text(encoding="utf-8"))
+    assert action.startswith("Do not use the probabilities as they are; look for a calibrator.")
+    assert action.endswith("calibtool select VALIDATION_FILE -o best.json")
 
 
 def test_a_calibrator_that_misses_what_is_wrong_is_told_apart_from_one_that_helps(run):

@@ -21,6 +21,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.reports.page.model import Comparison, FileSummary, Page
 from calibtool.reports.page.tables import paired
 
+SELECT = "calibtool select VALIDATION_FILE -o best.json"
 SCORES = ("nll", "brier")  # by which models are preferred: proper scores, the first that is there
 
 
@@ -61,7 +62,8 @@ def _action(subject: FileSummary) -> tuple[str, str]:
     wrong = is_visible(lead) if is_tested(lead) else _rejected(lead, report)
     if subject.fix is None:
         if wrong:
-            return f"Do not use the probabilities as they are. {subject.no_fix}", ""
+            start = "Do not use the probabilities as they are; look for a calibrator."
+            return f"{start} {subject.no_fix}", SELECT
         return _keep(lead, report), ""
     name = title(subject)
     harm = harms(report)
@@ -73,8 +75,7 @@ def _action(subject: FileSummary) -> tuple[str, str]:
         return _keep(lead, report), ""
     why = f"makes {joined(harm)}" if harm else f"does not visibly lower {lead.name}"
     if wrong:
-        command = "calibtool select VALIDATION_FILE -o best.json"
-        return f"{capitalized(name)} {why}. Look for a calibrator that helps:", command
+        return f"{capitalized(name)} {why}. Look for a calibrator that helps:", SELECT
     return f"{_keep(lead, report)} Do not apply {name}: it {why}.", ""
 
 
