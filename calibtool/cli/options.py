@@ -346,19 +346,26 @@ def again(context: click.Context) -> str:
     return f"{context.command_path} {_typed(context)}".rstrip()
 
 
+def flags_of(context: click.Context) -> str:
+    """Return the options of reading that were typed, for the commands that a result names."""
+    from calibtool.formatting import printable
+
+    return printable(_typed(context, READING))
+
+
 def with_flags(report: Report, context: click.Context) -> Report:
     """Return a report whose advice on the next command repeats the options of reading that were
     typed for this one."""
     from dataclasses import replace
 
-    from calibtool.formatting import Lines, printable
+    from calibtool.formatting import Lines
 
-    flags = _typed(context, READING)
+    flags = flags_of(context)
     head, found, command = report.reading.rpartition("Next: calibtool ")
     if not flags or not found:
         return report
     words, _, rest = command.partition(" -o ")
-    reading = Lines(f"{head}{found}{words} {printable(flags)} -o {rest}")
+    reading = Lines(f"{head}{found}{words} {flags} -o {rest}")
     return replace(report, reading=reading)
 
 

@@ -90,8 +90,9 @@ def report(
 ) -> None:
     """Write a shareable page about the predictions in FILE.
 
-    It holds the verdict in words, metrics, diagrams, classes, slices, the effect of a calibrator,
-    problems in the data, and how each number was computed. Several files are compared.
+    It begins with the verdict, what to do and how sure that is. Metrics, diagrams, the effect of a
+    calibrator, classes, slices, problems in the data, how each number was computed and a glossary
+    follow. Several files are compared.
 
     \b
     calibtool report test.npz -o report.html
@@ -122,6 +123,7 @@ def report(
     fitted = load_calibrator(calibrator) if calibrator else None
     columns = fitted.columns if fitted is not None else ()
     sources = [shared.opened(file, choice, columns) for file in files]
+    context = click.get_current_context()
     with out.progress() as progress:
         report = build_page(
             sources,
@@ -132,7 +134,8 @@ def report(
             clinical=clinical,
             threshold=THRESHOLD if threshold is None else threshold,
             title=title,
-            command=shared.again(click.get_current_context()),
+            command=shared.again(context),
+            flags=shared.flags_of(context),
             progress=progress,
             **options,
         )

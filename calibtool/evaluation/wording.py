@@ -22,27 +22,27 @@ _SIDE = {
 
 def read(report: Report) -> str:
     """Return a sentence or two about calibration and, on a separate line, the next step."""
-    lead = _lead(report.estimates)
+    lead = leading(report.estimates)
     sentence = _state(report, lead, report.bias)
     if report.calibrator:
         return f"{_effect(report, lead)} Before: {sentence}"
-    if lead is None or not _visible(lead):
+    if lead is None or not is_visible(lead):
         return sentence
     return Lines.of([sentence, _next(report)])
 
 
 def state(report: Report) -> str:
     """Return a sentence about the predictions as given."""
-    return _state(report, _lead(report.estimates), report.bias)
+    return _state(report, leading(report.estimates), report.bias)
 
 
 def effect(report: Report) -> str:
     """Return a sentence about what the calibrator does to the first calibration error; "" without a
     calibrator."""
-    return _effect(report, _lead(report.estimates)) if report.calibrator else ""
+    return _effect(report, leading(report.estimates)) if report.calibrator else ""
 
 
-def _lead(estimates: tuple[Estimate, ...]) -> Estimate | None:
+def leading(estimates: tuple[Estimate, ...]) -> Estimate | None:
     """Return the calibration error that the sentences are about: the first in the table."""
     return next((e for e in estimates if e.value is not None and of_calibration(e)), None)
 
@@ -52,34 +52,34 @@ def of_calibration(estimate: Estimate) -> bool:
     return bool(estimate.view) and not isinstance(parse(estimate.name).metric, Score)
 
 
-def _visible(error: Estimate) -> bool:
+def is_visible(error: Estimate) -> bool:
     """Return whether the interval of a calibration error excludes 0."""
     return error.low is not None and error.low > 0
 
 
-def _tested(estimate: Estimate) -> bool:
+def is_tested(estimate: Estimate) -> bool:
     """Return whether a p-value and an interval are of a calibration error, and not of a statistic
     that grows with the rows."""
     return parse(estimate.name).is_error
 
 
-def _borderline(error: Estimate, report: Report) -> bool:
+def is_borderline(error: Estimate, report: Report) -> bool:
     """Return whether the one-sided p-value rejects perfect calibration, and the interval does
     not."""
     rejected = error.p_value is not None and error.p_value < 1 - (report.level or 0.95)
-    return rejected and not _visible(error)
+    return rejected and not is_visible(error)
 
 
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     means = _means(report, bias)
-    if lead is None or not _tested(lead) or lead.p_value is None or lead.high is None:
+    if lead is None or not is_tested(lead) or lead.p_value is None or lead.high is None:
         return f"{means[0].upper()}{means[1:]}." if means else ""
-    if _borderline(lead, report):
+    if is_borderline(lead, report):
         return (
             f"Borderline at n = {report.data.rows:,} ({p_text(lead.p_value)}): "
             f"{_title(lead)} of 0 is not excluded, nor is one of {lead.high:.2g}."
         )
-    if not _visible(lead):
+    if not is_visible(lead):
         unseen = f"{_title(lead)} of up to {lead.high:.2g} would go unseen"
         return (
             f"No miscalibration visible at n = {report.data.rows:,} (p = {lead.p_value:.2f})"
@@ -108,7 +108,7 @@ def _means(report: Report, bias: Estimate | None) -> str:
 
 
 def _effect(report: Report, lead: Estimate | None) -> str:
-    after = _lead(report.after)
+    after = leading(report.after)
     change = next((c for c in report.change if lead and c.name == lead.name), None)
     if lead is None or after is None or change is None or lead.value is None:
         return f"{report.calibrator}."
@@ -119,11 +119,11 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     if change.low is None or change.high is None:
         return f"{text}."
     verdict = direction(lead, after, change) or "no visible change"
-    if after.p_value is None or not _tested(after):
+    if after.p_value is None or not is_tested(after):
         return f"{text}, {verdict}."
-    if _borderline(after, report):
+    if is_borderline(after, report):
         still = f"what is left is borderline ({p_text(after.p_value)})"
-    elif _visible(after):
+    elif is_visible(after):
         still = f"miscalibration is still visible ({p_text(after.p_value)})"
     else:
         still = f"no remaining miscalibration was detected (p = {after.p_value:.2f})"

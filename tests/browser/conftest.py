@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -45,10 +46,18 @@ class Browser:
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
-    def open(self, path: Path, *, width: int = 1100, dark: bool = False, media: str = "") -> None:
-        """Load a file on a screen this wide."""
+    def open(
+        self,
+        path: Path,
+        *,
+        width: int = 1100,
+        height: int = 900,
+        dark: bool = False,
+        media: str = "",
+    ) -> None:
+        """Load a file on a screen of this size."""
         self.media(dark=dark, media=media)
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         self.messages()
         self.driver.get(path.as_uri())
@@ -70,6 +79,11 @@ class Browser:
 
     def text(self, css: str) -> list[str]:
         return self.run("return find(arguments[0]).map((e) => e.textContent.trim())", css)
+
+    def printed(self, width: float = 8.27, height: float = 11.69) -> bytes:
+        """Return the page as printed on paper of this size in inches; A4 by default."""
+        paper = {"printBackground": True, "paperWidth": width, "paperHeight": height}
+        return base64.b64decode(self.driver.execute_cdp_cmd("Page.printToPDF", paper)["data"])
 
     def messages(self) -> list[str]:
         """Return the console's messages since the last call."""

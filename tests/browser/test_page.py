@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import re
 
 import pytest
+
+import calibtool as ct
+from calibtool.reports.page.build import build_page
 
 PAGES = ("example", "hostile", "many", "positive", "clinical", "confidence", "compared")
 
@@ -140,7 +142,7 @@ def test_the_verdict_comes_first_and_in_words(browser, page):
     assert browser.text(".lead")[0].startswith("Overconfident: says 95.3\xa0%, is right 88.9\xa0%")
     first = browser.run("return document.querySelector('main section').className")
     assert first == "verdict bad"
-    effect = browser.text(".lead + p")[0].replace("\xa0", " ")
+    effect = browser.text(".answers .note")[0].replace("\xa0", " ")
     assert re.search(
         r"Temperature scaling \(T = 2\.\d+\), cross-fitted .* ece 0\.06\d\d to", effect
     )
@@ -148,6 +150,30 @@ def test_the_verdict_comes_first_and_in_words(browser, page):
     ece = next(line for line in corrected if line.startswith("ece"))
     # the sentence uses the number of the table
     assert re.search(r"ece (0\.06\d\d) to", effect)[1] in ece
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("screen", [(1280, 900), (390, 844), (360, 740)])
+def test_the_first_screen_says_what_to_do_and_how_sure_it_is(browser, page, name, screen):
+    width, height = screen
+    browser.open(page(name), width=width, height=height)
+    answers = "main section.verdict:first-of-type .answers"
+    assert browser.text(f"{answers} dt")[:2] == ["What to do", "How sure"]
+    assert all(browser.text(f"{answers} dd"))
+    assert browser.run(
+        "const [first] = find(arguments[0]); return first.getBoundingClientRect().bottom", answers
+    ) <= (height)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_how_to_read_a_diagram_is_said_once(browser, page, name):
+    browser.open(page(name))
+    text = browser.run("return document.body.textContent")
+    assert text.count("Point at") == 1
+    first, mark = browser.run(
+        "return ['.pointing', '.diagram'].map((css) => find(css)[0].getBoundingClientRect().top)"
+    )
+    assert first < mark
 
 
 def test_text_can_be_selected(browser, page):
@@ -204,14 +230,47 @@ def test_a_long_table_folds_and_sorts_as_a_whole(browser, page):
         "return find('table.sortable tbody tr').map((r) => Number(r.cells[1].dataset.v))"
     )
     assert len(whole) == 60
-    assert len(shown()) == 25
+    assert len(shown()) == 15
+    assert browser.text(".search [role=status]") == ["15 of 60 shown"]
     browser.find("table.sortable thead button")[1].click()
-    assert shown() == sorted(whole, reverse=True)[:25]
+    assert shown() == sorted(whole, reverse=True)[:15]
     (more,) = browser.find("button.more")
     assert more.text == "Show all 60"
     more.click()
     assert shown() == sorted(whole, reverse=True)
-    assert more.text == "Show 25"
+    assert more.text == "Show 15"
+    assert browser.text(".search [role=status]") == ["60 of 60 shown"]
+
+
+def test_a_long_table_is_searched_by_key(browser, page):
+    browser.open(page("many"))
+    names = "return find('table.sortable tbody tr').filter((r) => r.offsetHeight)"
+    names += ".map((r) => r.cells[0].textContent)"
+    given = browser.run(names)
+    (field,) = browser.find(".search input")
+    assert browser.run("return arguments[0].labels[0].textContent.trim()", field) == (
+        "Search classes:"
+    )
+    field.send_keys("5")
+    found = browser.run(names)
+    assert sorted(found, key=int) == [str(k) for k in range(60) if "5" in str(k)]
+    assert browser.text(".search [role=status]") == ["15 of 60 shown"]
+    assert not browser.find("button.more")[0].is_displayed()
+    field.send_keys("9")
+    assert browser.run(names) == ["59"]
+    browser.find("table.sortable thead button")[1].click()  # sorting keeps the search
+    assert browser.run(names) == ["59"]
+    field.send_keys("x")
+    assert browser.run(names) == []
+    assert browser.text(".search [role=status]") == ["0 of 60 shown"]
+    field.clear()
+    field.send_keys(" \b")
+    assert len(browser.run(names)) == len(given) == 15
+
+
+def test_a_short_table_has_no_search(browser, page):
+    browser.open(page("example"))
+    assert browser.find(".search, button.more") == []
 
 
 def test_pointing_at_a_bin_tells_its_numbers(browser, page):
@@ -226,13 +285,11 @@ def test_pointing_at_a_bin_tells_its_numbers(browser, page):
         return [tip.text for tip in tips if tip.value_of_css_property("visibility") == "visible"]
 
     assert told() == []
-    assert diagram.find_element("css selector", ".hint").is_displayed()
     area = bins[-1].find_element("css selector", ".area")
     ActionChains(browser.driver).move_to_element(area).perform()
     (text,) = told()
     assert "0.933 to 1: 83.0 % of rows, confidence 0.9953" in text
     assert "accuracy 0.9530" in text
-    assert not diagram.find_element("css selector", ".hint").is_displayed()
     spoken = bins[-1].get_attribute("aria-label")
     assert spoken == " ".join(text.split("\n"))
 
@@ -300,21 +357,70 @@ def test_no_script_but_its_own_may_run(browser, page):
     assert "Content Security Policy" in " ".join(browser.messages())
 
 
-def test_on_paper_everything_is_open_and_light(browser, page):
-    browser.open(page("example"), dark=True, media="print")
-    assert browser.run("return getComputedStyle(document.body).backgroundColor") == (
-        "rgb(255, 255, 255)"
-    )
-    hidden = browser.run(
-        "return find('details td, details code').filter((e) => !e.getBoundingClientRect().height)"
-        ".length"
-    )
-    assert hidden == 0
-    assert browser.run("return find('details td').length") > 50
-    pdf = browser.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
-    data = base64.b64decode(pdf)
+# ------------------------------------------------------------------ on paper
+
+
+@pytest.mark.parametrize("paper", [(8.27, 11.69), (8.5, 11)], ids=["A4", "Letter"])
+@pytest.mark.parametrize("name", ["example", "positive", "many", "confidence", "hostile"])
+def test_an_ordinary_file_prints_on_two_pages(browser, page, name, paper):
+    browser.open(page(name))
+    data = browser.printed(*paper)
     assert data.startswith(b"%PDF-")
-    assert 2 <= len(re.findall(rb"/Type\s*/Page\b", data)) <= 8
+    pages = len(re.findall(rb"/Type\s*/Page\b", data))
+    assert pages == 2
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_on_paper_no_section_breaks_and_what_is_folded_stays_folded(browser, page, name):
+    # as wide and as high as what the margins leave of A4
+    browser.open(page(name), width=711, height=1040, dark=True, media="print")
+    paper = browser.run("return getComputedStyle(document.body).backgroundColor")
+    assert paper == "rgb(255, 255, 255)"
+    sections = browser.run(
+        "return find('section').filter((s) => s.getBoundingClientRect().height).map((s) =>"
+        " [s.getBoundingClientRect().height, getComputedStyle(s).breakInside])"
+    )
+    assert len(sections) >= 5
+    assert {inside for _, inside in sections} == {"avoid"}
+    assert max(height for height, _ in sections) <= 1040
+    seen = "return find(arguments[0]).filter((e) => e.getBoundingClientRect().height).length"
+    assert browser.run(seen, "details, details td, .pointing, .search input, button.more") == 0
+    assert browser.run(seen, ".glossary dd") > 10
+    browser.run("find('details').forEach((d) => { d.open = true; })")
+    assert browser.run(seen, "details.bins td") > 10
+    assert browser.run(seen, ".signatures code") > 5
+
+
+def test_a_folded_table_says_on_paper_how_much_of_it_is_there(browser, page):
+    browser.open(page("many"), media="print")
+    (said,) = browser.find(".search [role=status]")
+    assert said.is_displayed()
+    assert said.text == "15 of 60 shown"
+
+
+# ------------------------------------------------------------------ in a notebook
+
+
+def test_a_page_works_within_a_notebook(browser, examples, tmp_path):
+    made = build_page([ct.load(examples / "fashion_test.npz")], methods=[], resamples=20)
+    outside = tmp_path / "notebook.html"
+    outside.write_text(f"<!doctype html><title>x</title>{made._repr_html_()}", encoding="utf-8")
+    browser.open(outside)
+    (frame,) = browser.find("iframe")
+    browser.driver.switch_to.frame(frame)
+    try:
+        assert browser.text(".lead")[0].startswith("Overconfident")
+        (first, *_) = browser.find("table.sortable tbody th")
+        name = first.text
+        browser.find("table.sortable thead button")[0].click()
+        assert browser.find("table.sortable tbody th")[0].text != name
+        bins = browser.find(".bin")
+        bins[0].send_keys("\ue014")  # arrow right
+        assert browser.driver.switch_to.active_element == bins[1]
+        assert browser.run("return getComputedStyle(document.body).maxWidth") != "none"
+    finally:
+        browser.driver.switch_to.default_content()
+    assert browser.messages() == []
 
 
 def test_files_are_compared_in_one_table(browser, page):

@@ -32,6 +32,7 @@ def build_page(
     threshold: float = THRESHOLD,
     title: str = "",
     command: str = "",
+    flags: str = "",
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -46,13 +47,14 @@ def build_page(
         calibrator: show the effect of this one, instead of trying any.
         methods: which calibrators to try, cross-fitted on the rows of each file: names, "all", an
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
-            two classes are given by one column.
+            two classes are given by one column or only confidences are known.
         by: columns to slice the rows by.
         clinical: show what a report on a clinical prediction model has to show (Van Calster et al.
             2025); two classes only.
         threshold: at which its table gives net benefit.
         title: the heading; by default, "Calibration of" and the names of the files.
         command: the command line that makes the report again, for its foot.
+        flags: the options of reading in it, which the commands that the report names repeat.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
         progress: called with a stage and the share of it that is done.
 
@@ -85,7 +87,7 @@ def build_page(
         stage = _staged(progress, "differences")
         comparison = compare(rows, names, asked, resampling, stage)
     heading = title or f"Calibration of {_heading(names)}"
-    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command)
+    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command, flags)
 
 
 def _room(files: int) -> int:

@@ -57,8 +57,9 @@ FIGURES = (
 )
 
 
-def about(page: Page, clinical: Clinical) -> list[Markup]:
-    """Return the table, and the four panels that Van Calster et al. 2025 call essential."""
+def about(page: Page, clinical: Clinical, pointing: Sequence[Markup]) -> list[Markup]:
+    """Return the table, and the four panels that Van Calster et al. 2025 call essential, below
+    `pointing`, how to read their numbers."""
     auroc, ici = (next(e for e in clinical.estimates if e.name == x) for x in ("auroc", "ici"))
     drawn = [
         _figure("Calibration", f"ICI {in_words(ici)}", calibration(clinical.calibration)),
@@ -70,7 +71,8 @@ def about(page: Page, clinical: Clinical) -> list[Markup]:
     return [
         tables.metrics(clinical.estimates, page.level, label="Clinical use"),
         element("p", TABLE, class_="note"),
-        element("div", *drawn, class_="figures-row"),
+        *pointing,
+        element("div", *drawn, class_="figures-row four"),
         element("p", FIGURES.format(level), class_="note"),
     ]
 

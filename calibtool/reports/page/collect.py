@@ -33,17 +33,19 @@ from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.spec import Spec
 from calibtool.reports.page import panels
 from calibtool.reports.page.groups import classes, slices
-from calibtool.reports.page.model import Clinical, FileSummary, Recalibration
+from calibtool.reports.page.model import Clinical, FileSummary, Recalibration, RightAndWrong
 from calibtool.streaming.passes import is_streamed
 from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
-from calibtool.types import Progress
+from calibtool.types import Array, Progress
 
 # calibrators tried by default: quick, and seldom far from the best
 QUICK = ("temperature",)
 QUICK_OF_ONE_COLUMN = ("temperature", "platt")  # a temperature cannot correct a base rate
 Methods: TypeAlias = Literal["quick", "all"] | Sequence[str]
 EDGES = np.arange(1, 16) / 15  # the bins of `ece`, so that the diagram shows what it measures
+# Bins of a confidence that is mostly close to 1: round numbers of growing odds.
+NEAR_ONE = np.array([0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,15 +119,13 @@ def summarize_file(
     collected = results.collected[0]
     scores = collected.rows.view(results.view)
     names = predictions.class_names
-    right, wrong = _right_and_wrong(results)
     return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
         effect=effect(report),
         curves=tuple(_curve(results, k) for k in range(len(variants))),
-        right=right,
-        wrong=wrong,
+        confidence=_right_and_wrong(results),
         risk=risk_coverage.of_variant(results, 0, "as given"),
         fix=trial.fix,
         no_fix=trial.why_not,
@@ -165,15 +165,13 @@ def _of_summary(name: str, summary: Summary, options: PageOptions) -> FileSummar
     variants = [Variant()] if options.calibrator is None else [Variant.of(options.calibrator)]
     results = evaluate_variants(options.request(summary, variants))
     report = report_of(results)
-    right, wrong = _right_and_wrong(results)
     return FileSummary(
         name=name,
         report=report,
         verdict=state(report),
         effect="",
         curves=(_curve(results, 0),),
-        right=right,
-        wrong=wrong,
+        confidence=_right_and_wrong(results, summary.ends("top")),
         risk=risk_coverage.of_variant(results, 0, "as given"),
         fix=None,
         no_fix="No calibrator was tried: cells hold no rows. fit-platt, fit-isotonic and others "
@@ -247,8 +245,6 @@ def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
         return _Trial(fix, options.calibrator)
     if not options.methods:
         return _Trial(why_not="No calibrator was requested.")
-    if predictions.kind == "confidence":
-        return _Trial(why_not="With confidences alone, no calibrator can be fitted.")
     if predictions.rows < 2 * FOLDS:
         few = f"{predictions.rows} rows are too few to cross-fit a calibrator"
         return _Trial(why_not=f"{few}; at least {2 * FOLDS} are needed.")
@@ -274,7 +270,8 @@ def _try_calibrators(predictions: Predictions, options: PageOptions) -> _Trial:
 def _methods(options: PageOptions, predictions: Predictions) -> Sequence[str]:
     """Return names of calibrators, or "all"."""
     if options.methods == "quick":
-        return QUICK_OF_ONE_COLUMN if predictions.one_column else QUICK
+        one = predictions.one_column or predictions.kind == "confidence"
+        return QUICK_OF_ONE_COLUMN if one else QUICK
     return [options.methods] if isinstance(options.methods, str) else options.methods
 
 
@@ -301,8 +298,20 @@ def _curve(results: Results, variant: int) -> Curve:
     return replace(curve, estimates=tuple(errors[:1]))
 
 
-def _right_and_wrong(results: Results) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the share of all rows that are right, and wrong, in each bin of the confidence."""
-    cells = results.problems(0, "top").exact(0).pool(EDGES)
-    right, wrong = cells.y / cells.total, (cells.n - cells.y) / cells.total
-    return tuple(right.tolist()), tuple(wrong.tolist())
+def _right_and_wrong(results: Results, ends: Array | None = None) -> RightAndWrong:
+    """Return the confidence of right and of wrong predictions, in the bins of `ece` or, where most
+    rows are in the last of them, in bins that tell those apart.
+
+    `ends` are those of the cells of a summary, which cannot be split: a bin ends where one does.
+    """
+    exact = results.problems(0, "top").exact(0)
+    cells = exact.pool(EDGES)
+    wide = bool(cells.n[-1] > cells.total / 2)
+    if wide:
+        edges = NEAR_ONE
+        if ends is not None:
+            edges = ends[np.searchsorted(ends, NEAR_ONE, side="right") - 1]
+        cells = exact.pool(edges)
+    right, wrong = (x / cells.total for x in (cells.y, cells.n - cells.y))
+    shares = tuple(right.tolist()), tuple(wrong.tolist())
+    return RightAndWrong((0.0, *cells.at.tolist()), *shares, wide)

@@ -10,7 +10,9 @@ import numpy as np
 from calibtool.diagrams.curve import Curve
 from calibtool.diagrams.risk_coverage import COVERAGE, Risk
 from calibtool.formatting import interval, number, share
+from calibtool.reports.page.histogram import Bars
 from calibtool.reports.page.markup import Markup, element
+from calibtool.reports.page.model import RightAndWrong
 from calibtool.reports.page.svg import (
     FOOT,
     LEFT,
@@ -32,6 +34,10 @@ from calibtool.types import Array
 # Heights in the units of `svg`: the space below the square and the histogram there; the longest
 # bar of right or wrong predictions; the curve of risk.
 GAP, BARS, HALF, CURVE = 14.0, 56.0, 104.0, 150.0
+NINES = (0.0, 0.5, 0.9, 0.99, 0.999, 1.0)  # numbers below an axis that gets wider towards 1
+# Least end of the axis of risk, whose labels have no room for more decimals; and its end where no
+# row is wrong.
+LEAST, NO_ERROR = 1e-4, 0.01
 NAMES = {"top": ("Confidence", "Accuracy"), "positive": ("P(class 1)", "Frequency of class 1")}
 
 
@@ -46,22 +52,24 @@ def reliability(curve: Curve, view: str, title: str) -> Markup:
     score, outcome = NAMES[view]
     edges = curve.edges
     assert edges is not None
-    tallest = float(np.nanmax(curve.mass)) or 1.0
+    bars = Bars(curve.mass, BARS)
     frame = [
         *_grid(outcome),
         *_bands(curve, edges),
         element("line", class_="diagonal", **line(across(0), up(0), across(1), up(1))),
         label(across(0.5), bottom + 38, score, anchor="middle"),
-        label(LEFT - 6, bottom - BARS + 11, f"{100 * tallest:.0f} %", anchor="end", class_="tick"),
+        *bars.scale(bottom),
         element("line", class_="axis", **line(across(0), bottom, across(1), bottom)),
         *_scale(bottom),
     ]
     bins = [
-        _bin(curve, k, edges[k], edges[k + 1], (bottom, tallest), (lower(score), lower(outcome)))
+        _bin(curve, k, edges[k], edges[k + 1], (bottom, bars), (lower(score), lower(outcome)))
         for k in range(len(curve.mass))
         if curve.mass[k] > 0
     ]
     words = f"{outcome} against {lower(score)}, {len(bins)} bins that hold rows."
+    if bars.log:
+        words += " Their shares of the rows are drawn on a log scale."
     return picture(bottom + FOOT, f"Reliability diagram, {title}. {words}", *frame, *bins)
 
 
@@ -90,13 +98,13 @@ def _bin(
     k: int,
     left: float,
     right: float,
-    below: tuple[float, float],
+    below: tuple[float, Bars],
     names: tuple[str, str],
 ) -> Markup:
     x, y, low, high = (float(v[k]) for v in (curve.score, curve.outcome, curve.low, curve.high))
-    bottom, tallest = below
+    bottom, bars = below
     mass = float(curve.mass[k])
-    tall = visible(BARS * mass / tallest, mass)
+    tall = bars.height(mass)
     off = not low <= x <= high
     marks = [
         box("bar", float(left), float(right), bottom - tall, tall),
@@ -111,39 +119,48 @@ def _bin(
     return target(float(left), float(right), TOP, bottom, marks, lines, off=off)
 
 
-def confidence(
-    right: Sequence[float], wrong: Sequence[float], score: float, outcome: float
-) -> Markup:
-    """Return histograms of the confidence: right predictions upwards, wrong ones downwards."""
+def confidence(data: RightAndWrong, score: float, outcome: float) -> Markup:
+    """Return histograms of the confidence: right predictions upwards, wrong ones downwards, each as
+    shares of its own rows, so that a few wrong ones can be seen."""
     middle = TOP + HALF + 8  # a tallest bar does not touch the text above it
-    count = len(right)
+    right, wrong = (_shares(side) for side in (data.right, data.wrong))
     most = max(*right, *wrong, 1e-12)  # in case no row weighs anything
-    below = HALF * max(wrong) / most
-    bottom = max(middle + below, middle + 24)  # 24: room for the word "wrong"
+    bottom = middle + max(HALF * max(wrong) / most, 24)  # 24: room for the word "wrong"
+    count = len(right)
+
+    def at(confidence_: float) -> float:
+        """Return the place on the axis, where all bins are equally wide."""
+        return float(np.interp(confidence_, data.edges, np.arange(count + 1) / count))
+
+    ticks = NINES if data.wide else TICKS
     frame = [
         element("line", class_="axis", **line(across(0), middle, across(1), middle)),
         label(LEFT - 6, middle - 8, "right", anchor="end", class_="tick"),
         label(LEFT - 6, middle + 16, "wrong", anchor="end", class_="tick"),
-        *_scale(bottom),
+        label(LEFT - 6, middle - HALF + 11, f"{100 * most:.0f} %", anchor="end", class_="tick"),
+        *(
+            label(across(at(t)), bottom + 18, f"{t:g}", anchor="middle", class_="tick")
+            for t in ticks
+        ),
         label(across(0.5), bottom + 38, "Confidence", anchor="middle"),
     ]
     bins = []
     for k in range(count):
         if not right[k] + wrong[k]:
             continue
-        low, high = k / count, (k + 1) / count
         tall, deep = (visible(HALF * x / most, x) for x in (right[k], wrong[k]))
         lines = (
-            f"Confidence {low:.2f} to {high:.2f}:",
-            f"{share(right[k])} of all rows are right, {share(wrong[k])} wrong",
+            f"Confidence {data.edges[k]:.5g} to {data.edges[k + 1]:.5g}:",
+            f"{share(right[k])} of the right rows, {share(wrong[k])} of the wrong",
         )
+        low, high = k / count, (k + 1) / count
         marks = [
             box("right", low, high, middle - tall, tall),
             box("wrong", low, high, middle, deep),
         ]
         bins.append(target(low, high, TOP, bottom, marks, lines))
     marks = [
-        element("line", class_="mark", **line(across(x), TOP + 4, across(x), bottom))
+        element("line", class_="mark", **line(across(at(x)), TOP + 4, across(at(x)), bottom))
         for x in (score, outcome)
     ]
     words = (
@@ -153,10 +170,17 @@ def confidence(
     return picture(bottom + FOOT, words, *frame, *bins, *marks)
 
 
+def _shares(masses: Sequence[float]) -> list[float]:
+    """Return masses over their sum; zeros without any."""
+    total = sum(masses)
+    return [x / total if total else 0.0 for x in masses]
+
+
 def risk(curve: Risk) -> Markup:
     """Return the error rate of the most confident share of rows, and that of the best ranking."""
     coverage = COVERAGE
-    top = max(float(np.nanmax(curve.risk)), _most(curve.high), 1e-6)
+    top = max(float(np.nanmax(curve.risk)), _most(curve.high))
+    top = max(top, LEAST) if top else NO_ERROR
     step = step_of(top)
     most = step * np.ceil(top / step - 1e-9)
     bottom = TOP + CURVE

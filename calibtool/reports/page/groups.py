@@ -65,8 +65,9 @@ def classes(
         OneClass(group, int(labelled[k]), _known(recall[k]), _known(errors[k]))
         for k, group in enumerate(predicted)
     ]
-    lines.sort(key=lambda line: (-_urgency(line.predicted), -abs(line.predicted.gap or 0.0)))
-    return Classes(tuple(lines[:most]), count)
+    lines.sort(key=lambda line: urgency(line.predicted), reverse=True)
+    known = sum(group.gap is not None for group in predicted)
+    return Classes(tuple(lines[:most]), count, known, sum(group.off for group in predicted))
 
 
 def one_vs_rest(view: OneVsRest) -> Array:
@@ -156,12 +157,17 @@ def groups(
     ]
 
 
-def _urgency(group: Group) -> float:
-    """Return the distance between 0 and the interval of the gap; -1 without an interval."""
-    ends = group.gap_interval
-    if ends is None:
-        return -1.0
-    return max(ends[0], -ends[1], 0.0)
+def urgency(group: Group) -> tuple[float, float]:
+    """Return what classes are sorted by: the gap beyond chance; where there is none, how much of
+    the way from the gap to the end of its interval leads to 0. Without an interval, -1.
+
+    By the gap alone, classes of one or two rows would come first, whose gaps say nothing.
+    """
+    beyond, gap, ends = group.beyond, group.gap, group.gap_interval
+    if beyond is None or gap is None or ends is None:
+        return -1.0, 0.0
+    reach = gap - ends[0] if gap > 0 else ends[1] - gap
+    return beyond, abs(gap) / reach if reach > 0 else 0.0
 
 
 def _known(value: float) -> float | None:

@@ -7,12 +7,13 @@ import hashlib
 from importlib.resources import files
 
 from calibtool.formatting import percent
-from calibtool.reports.page import sections, tables
-from calibtool.reports.page.markup import Markup, element
+from calibtool.reports.page import advice, glossary, sections, tables
+from calibtool.reports.page.markup import Markup, element, together
 from calibtool.reports.page.model import FileSummary, Page
 from calibtool.version import __version__
 
 MOST_DRAWN = 6  # files whose diagrams are shown side by side; more would be too small to read
+FRAME = 720  # height of the page in a notebook, in pixels: the verdict and the first diagrams
 
 
 def document(page: Page) -> str:
@@ -35,22 +36,36 @@ def document(page: Page) -> str:
     )
     several = len(page.subjects) > 1
     parts = [_comparison(page)] if several else []
-    parts += [_subject(page, subject, several=several) for subject in page.subjects]
+    parts += [
+        _subject(page, subject, several=several, told=not k and not _drawn(page))
+        for k, subject in enumerate(page.subjects)
+    ]
     body = element(
         "body",
         element("header", element("h1", page.title)),
-        element("main", *parts),
+        element("main", *parts, glossary.section(together(*parts), page.level)),
         _foot(page),
         element("script", Markup(script)),
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
 
 
-def _subject(page: Page, subject: FileSummary, *, several: bool) -> Markup:
+def frame(page: Page) -> str:
+    """Return the whole page in a frame that keeps its style and script to itself, for notebooks."""
+    inside = {"srcdoc": Markup(document(page)), "sandbox": "allow-scripts allow-modals"}
+    return element("iframe", title=page.title, width="100%", height=FRAME, **inside)
+
+
+def _drawn(page: Page) -> bool:
+    """Return whether the comparison of several files shows their diagrams."""
+    return 1 < len(page.subjects) <= MOST_DRAWN
+
+
+def _subject(page: Page, subject: FileSummary, *, several: bool, told: bool) -> Markup:
     """Return everything about one file."""
     heading = element("h2", subject.name, class_="file") if several else None
     facts = element("p", subject.report.data.describe(), class_="facts")
-    return element("article", heading, facts, *sections.about(page, subject))
+    return element("article", heading, facts, *sections.about(page, subject, told=told))
 
 
 def _comparison(page: Page) -> Markup:
@@ -59,8 +74,13 @@ def _comparison(page: Page) -> Markup:
         element("li", element("strong", subject.name), ": ", subject.verdict)
         for subject in subjects
     ]
-    parts = [element("ul", *lines), tables.side_by_side(subjects, page.comparison, page.level)]
-    if len(subjects) <= MOST_DRAWN:
+    parts = [element("ul", *lines)]
+    given = advice.about_comparison(page)
+    if given is not None:
+        parts.append(sections.answers(given))
+    parts.append(tables.side_by_side(subjects, page.comparison, page.level))
+    if _drawn(page):
+        parts += sections.pointing(said=True)
         drawn = [sections.reliability(page, subject, 0, subject.name) for subject in subjects]
         parts.append(element("div", *drawn, class_="figures-row"))
     comparison = page.comparison

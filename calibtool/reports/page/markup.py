@@ -51,4 +51,5 @@ def _attribute(key: str, value: object) -> str:
         return f" {name}"
     if isinstance(value, float):
         value = f"{value:g}"
-    return f' {name}="{escape(printable(str(value)))}"'
+    text = value if isinstance(value, Markup) else printable(str(value))  # a document has lines
+    return f' {name}="{escape(text)}"'

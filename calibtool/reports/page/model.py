@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 
 from calibtool.analysis.selection import Selection
 from calibtool.diagrams.curve import Curve
@@ -52,8 +53,13 @@ class Group:
     @property
     def off(self) -> bool:
         """Whether the interval of the gap excludes 0."""
+        return bool(self.beyond)
+
+    @property
+    def beyond(self) -> float | None:
+        """The gap that chance does not explain: the distance between 0 and its interval."""
         ends = self.gap_interval
-        return ends is not None and not ends[0] <= 0 <= ends[1]
+        return None if ends is None else max(ends[0], -ends[1], 0.0)
 
 
 @dataclass(frozen=True)
@@ -75,10 +81,19 @@ class OneClass:
 
 @dataclass(frozen=True)
 class Classes:
-    """The classes with the widest gaps, the widest first, and the number of all classes."""
+    """Classes.
+
+    Attributes:
+        rows: those with the widest gaps beyond chance, the widest first.
+        total: number of all classes.
+        predicted: number of the classes that some row is predicted as.
+        off: number of those whose gap is wider than chance explains.
+    """
 
     rows: tuple[OneClass, ...]
     total: int
+    predicted: int
+    off: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,22 @@ class Clinical:
     outcomes: Outcomes
 
 
+@dataclass(frozen=True)
+class RightAndWrong:
+    """The confidence of right and of wrong predictions.
+
+    Attributes:
+        edges: of the bins, from 0 to 1.
+        right, wrong: share of all rows that are right, and wrong, in each bin.
+        wide: whether the bins get narrower towards 1, where most of the rows are.
+    """
+
+    edges: tuple[float, ...]
+    right: tuple[float, ...]
+    wrong: tuple[float, ...]
+    wide: bool
+
+
 @dataclass(frozen=True, eq=False)
 class FileSummary:
     """One file of predictions.
@@ -144,7 +175,7 @@ class FileSummary:
         verdict: the reading of the numbers as given, in a sentence.
         effect: the effect of the fix, in a sentence; "" without one.
         curves: reliability curves as given and, with a fix, after it.
-        right, wrong: share of all rows that are right, and wrong, in each of the bins.
+        confidence: of the rows that are right, and of those that are wrong.
         risk: error rate of the most confident rows, as given.
         fix: the calibrator that was tried, or the best of several; None, and `no_fix` says why.
         selection: of several calibrators, or None.
@@ -160,8 +191,7 @@ class FileSummary:
     verdict: str
     effect: str
     curves: tuple[Curve, ...]
-    right: tuple[float, ...]
-    wrong: tuple[float, ...]
+    confidence: RightAndWrong
     risk: Risk
     fix: Recalibration | None
     no_fix: str
@@ -203,6 +233,7 @@ class Page:
         comparison: of several files; None for one.
         level: of the intervals; None without intervals.
         command: the command line that makes the page again, or "".
+        flags: the options of reading in it, which the commands that a page names repeat.
     """
 
     title: str
@@ -210,6 +241,11 @@ class Page:
     comparison: Comparison | None
     level: float | None
     command: str
+    flags: str = ""
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame, for notebooks, where its diagrams and tables work too."""
+        return str(import_module("calibtool.reports.page.html").frame(self))
 
 
 def metric_rows(subjects: Sequence[FileSummary]) -> list[list[Estimate]]:

@@ -1,7 +1,8 @@
 "use strict";
-// Without this script everything can be read; with it, tables sort, long ones fold, and the arrow
-// keys go from bin to bin.
-const SHOWN = 25;
+// Without this script everything can be read; with it, tables sort, long ones fold and can be
+// searched, and the arrow keys go from bin to bin.
+const LONG = 25; // rows from which on a table is folded and can be searched
+const SHOWN = 15; // rows of a folded table
 
 function key(row, column) {
   const cell = row.cells[column];
@@ -33,9 +34,52 @@ function fold(table, open) {
   });
 }
 
+// A long table: its first rows, a button for the rest, and a field that finds rows by their name.
+function shorten(table) {
+  const rows = [...table.tBodies[0].rows];
+  const name = table.getAttribute("aria-label").toLowerCase();
+  let open = false;
+
+  const label = document.createElement("label");
+  const field = document.createElement("input");
+  const found = document.createElement("span");
+  const more = document.createElement("button");
+  field.type = "search";
+  field.autocomplete = "off";
+  label.append(`Search ${name}: `, field);
+  found.setAttribute("role", "status");
+  found.className = "note";
+  more.className = "more";
+
+  const show = () => {
+    const words = field.value.trim().toLowerCase();
+    let hits = 0;
+    for (const row of rows) {
+      const hit = row.cells[0].textContent.toLowerCase().includes(words);
+      row.classList.toggle("unmatched", !hit);
+      hits += hit;
+    }
+    fold(table, open || words !== "");
+    more.hidden = words !== "";
+    more.textContent = open ? `Show ${SHOWN}` : `Show all ${rows.length}`;
+    const shown = words ? hits : open ? rows.length : SHOWN;
+    found.textContent = `${shown} of ${rows.length} shown`;
+  };
+  field.addEventListener("input", show);
+  more.addEventListener("click", () => { open = !open; show(); });
+
+  const line = document.createElement("div");
+  line.className = "search";
+  line.append(label, found);
+  table.parentElement.before(line);
+  table.parentElement.after(more);
+  show();
+  return show;
+}
+
 for (const table of document.querySelectorAll("table.sortable")) {
-  const count = table.tBodies[0].rows.length;
-  let open = count <= SHOWN;
+  let show = () => {};
+  if (table.tBodies[0].rows.length > LONG) show = shorten(table);
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     const button = document.createElement("button");
     button.append(...head.childNodes);
@@ -43,17 +87,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.addEventListener("click", () => {
       const now = head.getAttribute("aria-sort");
       sort(table, column, now === null ? column > 0 : now === "ascending");
-      fold(table, open);
+      show();
     });
   });
-  if (open) continue;
-  const more = document.createElement("button");
-  more.className = "more";
-  const say = () => { more.textContent = open ? `Show ${SHOWN}` : `Show all ${count}`; };
-  more.addEventListener("click", () => { open = !open; fold(table, open); say(); });
-  table.parentElement.after(more);
-  say();
-  fold(table, open);
 }
 
 for (const diagram of document.querySelectorAll(".diagram")) {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from calibtool.evaluation.wording import of_calibration
+from calibtool.evaluation.wording import leading
 from calibtool.formatting import capitalized, interval, number, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import in_words
-from calibtool.reports.page import clinical, figures, tables
+from calibtool.reports.page import advice, clinical, figures, tables
+from calibtool.reports.page.advice import Advice
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
 from calibtool.reports.selection import harms
@@ -19,21 +21,30 @@ CORRECTED = (
     "Before and after are corrected for bias, so that the change is their difference; the plain "
     "values are in the table of metrics."
 )
-SIGNS = {"Overconfident": "bad", "Underconfident": "bad", "No miscalibration": "good"}
+# beginnings of a verdict that says neither good nor bad are not among them
+SIGNS = {
+    **dict.fromkeys(("Overconfident", "Underconfident", "Miscalibrated", "Class 1 is"), "bad"),
+    "No miscalibration": "good",
+}
+POINTING = (
+    "Point at a mark of a diagram, or go there with Tab and the arrow keys, to read its numbers."
+)
 
 
-def about(page: Page, subject: FileSummary) -> list[Markup]:
-    """Return every section, the verdict first."""
+def about(page: Page, subject: FileSummary, *, told: bool) -> list[Markup]:
+    """Return every section, the verdict first; with `told`, the first that has diagrams says
+    how to read their numbers."""
     estimates = subject.report.estimates
+    clinical_ = subject.clinical
     return [
-        _verdict(subject),
+        _verdict(page, subject),
         *(
-            [_section("Clinical use", *clinical.about(page, subject.clinical))]
-            if subject.clinical
+            [_section("Clinical use", *clinical.about(page, clinical_, pointing(said=told)))]
+            if clinical_
             else []
         ),
         _section("Metrics", *_metrics(page, subject)),
-        _section("Diagrams", *_diagrams(page, subject)),
+        _section("Diagrams", *_diagrams(page, subject, told=told and not clinical_)),
         _section("Before and after", *_fix(page, subject)),
         *([_section("Classes", *_classes(subject.classes, page))] if subject.classes else []),
         *(
@@ -45,11 +56,11 @@ def about(page: Page, subject: FileSummary) -> list[Markup]:
     ]
 
 
-def _verdict(subject: FileSummary) -> Markup:
-    """Return the verdict in words, then the numbers that it rests on."""
-    sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "bad")
+def _verdict(page: Page, subject: FileSummary) -> Markup:
+    """Return the verdict in words, what to do, how sure it is, and the numbers behind it."""
+    sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "")
     report = subject.report
-    error = next((e for e in report.estimates if e.value is not None and of_calibration(e)), None)
+    error = leading(report.estimates)
     facts = []
     if report.said is not None and report.was is not None:
         names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
@@ -58,7 +69,7 @@ def _verdict(subject: FileSummary) -> Markup:
         facts.append(_fact(error.name, error))
         after = next((e for e in report.after if e.name == error.name), None)
         if after is not None and subject.fix is not None:
-            facts.append(_fact(f"{error.name} after {_short(subject)}", after))
+            facts.append(_fact(f"{error.name} after {advice.title(subject)}", after))
     shown = [
         element(
             "div",
@@ -67,14 +78,25 @@ def _verdict(subject: FileSummary) -> Markup:
         )
         for name, value, ends in facts
     ]
-    lines = [element("p", _tied(subject.verdict), class_="lead")]
-    if subject.effect:
-        lines.append(element("p", _tied(capitalized(subject.effect))))
+    verdict = subject.verdict or "No calibration error was measured."
+    lines = [element("p", _tied(verdict), class_="lead")]
+    lines.append(answers(advice.about_file(page, subject), capitalized(subject.effect)))
     lines += [element("p", f"Note: {note}", class_="note") for note in report.notes]
     lines += [element("p", f"Warning: {w}", class_="warning") for w in report.warnings]
-    return element(
-        "section", *lines, element("dl", *shown, class_="figures"), class_=f"verdict {sign}"
-    )
+    numbers = element("dl", *shown, class_="figures")
+    return element("section", *lines, numbers, class_=f"verdict {sign}".rstrip())
+
+
+def answers(given: Advice, effect: str = "") -> Markup:
+    """Return what to do and how sure the verdict is, as a list of two entries."""
+    action = [element("p", _tied(given.action))]
+    if given.command:
+        action.append(element("p", element("code", given.command)))
+    if effect:
+        action.append(element("p", _tied(effect), class_="note"))
+    entries = (("What to do", action), ("How sure", element("p", _tied(given.certainty))))
+    rows = [element("div", element("dt", name), element("dd", said)) for name, said in entries]
+    return element("dl", *rows, class_="answers")
 
 
 def _fact(name: str, error: Estimate) -> tuple[str, str, str]:
@@ -91,24 +113,19 @@ def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
     return [tables.metrics(subject.estimates, page.level), element("p", note, class_="note")]
 
 
-def _diagrams(page: Page, subject: FileSummary) -> list[Markup]:
+def _diagrams(page: Page, subject: FileSummary, *, told: bool) -> list[Markup]:
     drawn = [
         reliability(page, subject, k, capitalized(c.label)) for k, c in enumerate(subject.curves)
     ]
     report = subject.report
     if _top(subject) and report.said is not None and report.was is not None:
-        dotted = f"dotted: accuracy {share(report.was)}, mean confidence {share(report.said)}"
-        drawn.append(
-            element(
-                "figure",
-                element(
-                    "figcaption",
-                    element("strong", "Confidence of right and wrong predictions"),
-                    dotted,
-                ),
-                figures.confidence(subject.right, subject.wrong, report.said, report.was),
-            )
+        dotted = (
+            f"each as shares of its own rows; dotted: accuracy {share(report.was)}, mean "
+            f"confidence {share(report.said)}"
         )
+        title = element("strong", "Confidence of right and wrong predictions")
+        panel = figures.confidence(subject.confidence, report.said, report.was)
+        drawn.append(element("figure", element("figcaption", title, dotted), panel))
     drawn.append(
         element(
             "figure",
@@ -123,10 +140,19 @@ def _diagrams(page: Page, subject: FileSummary) -> list[Markup]:
     legend = (
         "Each point is a bin, at its mean score and mean outcome, with its interval; it is filled "
         "where the interval excludes the diagonal. Grey: where a perfect model's point would "
-        "lie. Bars: the share of rows. Point at a bin, or reach it with Tab and the arrow keys, "
-        "for its numbers."
+        "lie. Bars: the share of rows, on a log scale where most are in one bin."
     )
-    return [element("div", *drawn, class_="figures-row"), element("p", legend, class_="note")]
+    return [*pointing(said=told), _row(drawn), element("p", legend, class_="note")]
+
+
+def _row(drawn: Sequence[Markup]) -> Markup:
+    """Return figures side by side; on paper, the last two of four stand in one column."""
+    return element("div", *drawn, class_="figures-row four" if len(drawn) == 4 else "figures-row")
+
+
+def pointing(*, said: bool) -> list[Markup]:
+    """Return how to read the numbers of diagrams, which a page says once."""
+    return [element("p", POINTING, class_="note pointing")] if said else []
 
 
 def reliability(page: Page, subject: FileSummary, index: int, title: str) -> Markup:
@@ -139,7 +165,9 @@ def reliability(page: Page, subject: FileSummary, index: int, title: str) -> Mar
         element("figcaption", element("strong", title), " ", caption),
         figures.reliability(curve, view, title),
         _details(
-            "The numbers of this diagram", tables.bins(curve, figures.NAMES[view], page.level)
+            "The numbers of this diagram",
+            tables.bins(curve, figures.NAMES[view], page.level),
+            class_="bins",
         ),
     )
 
@@ -171,21 +199,26 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
 
 
 def _classes(classes: Classes, page: Page) -> list[Markup]:
-    off = sum(row.predicted.off for row in classes.rows)
+    shown = tuple(row for row in classes.rows if row.labelled or row.predicted.rows)
+    predicted = classes.predicted
     columns = (
         "Rows by their predicted class. Gap is confidence minus accuracy: above 0, the model is "
-        "overconfident when it predicts this class. Recall is the share of the class's own rows "
-        "that are predicted as this class; ECE is that of the class against all others."
+        "overconfident when it predicts this class. Sorted by the gap beyond chance: how far the "
+        "interval lies from 0. Recall is the share of the class's own rows that are predicted as "
+        "this class; ECE is that of the class against all others."
     )
     count = (
-        f"{off} of {classes.total:,} classes have a gap whose interval excludes 0; by chance "
-        f"alone it would be about {(1 - (page.level or 0.95)) * classes.total:.2g}."
+        f"{classes.off:,} of {predicted:,} predicted classes have a gap whose interval excludes 0; "
+        f"by chance alone it would be about {(1 - (page.level or 0.95)) * predicted:.2g}."
     )
     if len(classes.rows) < classes.total:
-        count += f" Listed are the {len(classes.rows):,} with the widest gaps."
+        count += f" Listed are the {len(classes.rows):,} with the widest gaps beyond chance."
+    absent = len(classes.rows) - len(shown)
+    if absent:
+        count += f" Not listed: {absent:,} of the classes, which are neither a label nor predicted."
     return [
         element("p", columns),
-        tables.classes(classes, page.level),
+        tables.classes(replace(classes, rows=shown), page.level),
         element("p", count, class_="note"),
     ]
 
@@ -209,15 +242,13 @@ def _signatures(estimates: Sequence[Estimate]) -> Markup:
     for estimate in estimates:
         metric = METRICS[parse(estimate.name).metric.name]
         source = f" ({metric.source})" if metric.source else ""
-        items += [
-            element("dt", estimate.name),
-            element(
-                "dd",
-                f"{metric.title}: {metric.definition}{source}",
-                element("br"),
-                element("code", estimate.signature.replace("|", " | ")),
-            ),
-        ]
+        said = element(
+            "dd",
+            f"{metric.title}: {metric.definition}{source}",
+            element("br"),
+            element("code", estimate.signature.replace("|", " | ")),
+        )
+        items.append(element("div", element("dt", estimate.name), said))
     return _details("Definitions and signatures", element("dl", *items, class_="signatures"))
 
 
@@ -225,8 +256,8 @@ def _section(title: str, *children: Markup) -> Markup:
     return element("section", element("h2", title), *children)
 
 
-def _details(title: str, *children: Markup) -> Markup:
-    return element("details", element("summary", title), *children)
+def _details(title: str, *children: Markup, class_: str | None = None) -> Markup:
+    return element("details", element("summary", title), *children, class_=class_)
 
 
 def _view(subject: FileSummary) -> str:
@@ -242,8 +273,3 @@ def _tied(text: str) -> str:
     for sign in (" %", " = ", " < "):
         text = text.replace(sign, sign.replace(" ", "\N{NO-BREAK SPACE}"))
     return text
-
-
-def _short(subject: FileSummary) -> str:
-    """Return the calibrator's title without its parameters."""
-    return subject.fix.title.split(" (")[0] if subject.fix else ""

@@ -22,10 +22,8 @@ TICKS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 def picture(height: float, words: str, *children: Markup) -> Markup:
     """Return a diagram; `words` describe it to a screen reader."""
-    hint = label(LEFT, 16, "Point at a mark for its numbers", class_="hint")
     return element(
         "svg",
-        hint,
         *children,
         class_="diagram",
         viewBox=f"0 0 {WIDTH:g} {height:g}",

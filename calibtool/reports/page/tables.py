@@ -101,7 +101,7 @@ def classes(record: Classes, level: float | None) -> Markup:
         *("class", "labelled", "predicted", "confidence", "accuracy", "gap", _interval(level)),
         *("recall", "ECE"),
     ]
-    return table(titles, rows, label="Classes", sortable=True)
+    return table(titles, rows, label="Classes", sortable=True, sorted_by=_interval(level))
 
 
 def slices(record: Slices, names: tuple[str, str], level: float | None) -> Markup:
@@ -235,11 +235,30 @@ def differences(
 
 
 def table(
-    titles: Sequence[str], rows: Iterable[Markup], *, label: str, sortable: bool = False
+    titles: Sequence[str],
+    rows: Iterable[Markup],
+    *,
+    label: str,
+    sortable: bool = False,
+    sorted_by: str = "",
 ) -> Markup:
-    """Return a table that scrolls sideways on a narrow screen; page.js sorts it if `sortable`."""
+    """Return a table that scrolls sideways on a narrow screen.
+
+    Args:
+        titles: of the columns.
+        rows: elements.
+        label: the name of the table.
+        sortable: let page.js sort it by its headings and, if it is long, search it.
+        sorted_by: title of the column whose largest values are the first.
+    """
     head = [
-        element("th", element("span", title), scope="col", class_=_kind(k, title))
+        element(
+            "th",
+            element("span", title),
+            scope="col",
+            class_=_kind(k, title),
+            aria_sort="descending" if title == sorted_by else None,
+        )
         for k, title in enumerate(titles)
     ]
     body = element("tbody", Markup("\n"), *(part for line in rows for part in (line, Markup("\n"))))
@@ -320,7 +339,7 @@ def _gap(group: Group, reach: float) -> list[Markup]:
         strip(gap, low, high, reach),
         element("span", texts.interval, class_="interval"),
         class_="n drawn",
-        data_v=None if gap is None else f"{gap:.9g}",
+        data_v=None if group.beyond is None else f"{group.beyond:.9g}",
     )
     return [
         num(texts.after, sort=group.score),
