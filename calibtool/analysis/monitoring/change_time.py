@@ -27,7 +27,7 @@ def weights_of(starts: Array) -> tuple[Array, Array]:
     Returns (S - 1,) weights, and (S - 1,) the weight of all periods that come after each.
 
     >>> [x.round(4).tolist() for x in weights_of(np.array([1, 2, 4]))]
-    [[0.0153, 0.0283], [0.9847, 0.9564]]
+    [[0.0153, 0.0285], [0.9847, 0.9562]]
     """
     from_here = np.sqrt(_SCALE / (_SCALE + starts - 1.0))
     return from_here[:-1] - from_here[1:], from_here[1:]

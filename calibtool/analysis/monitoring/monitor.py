@@ -50,8 +50,9 @@ def monitor(
     The e-value is the evidence so far against the hypothesis that the calibration curve is the same
     in all periods (with `against="calibrated"`: that the scores are calibrated). If the hypothesis
     is true, the probability that the e-value ever reaches 1 / alpha is at most alpha, for any
-    number of periods (Ville 1939). The test can therefore be checked after every period. The distribution of the scores in each period
-    does not matter. Rows must be independent given their scores.
+    number of periods (Ville 1939). The test can therefore be checked after every period. The
+    distribution of the scores in each period does not matter. Rows must be independent given their
+    scores.
 
     Args:
         periods: predictions by the name of their period, in order of time: each all that `ct.read`

@@ -53,8 +53,9 @@ def normal_scores(n: Array, y: Array, group: Array, uniform: Array) -> Array:
         here = group == g
         for some in _alike(variance[:, here].sum(1), int(here.sum())):
             at = np.ix_(some, here)
-            cells = (x[at] for x in (n, y, total_n, total_y, mean, variance))
-            u[some, g] = _of_group(*cells, uniform[some, g])
+            u[some, g] = _of_group(
+                n[at], y[at], total_n[at], total_y[at], mean[at], variance[at], uniform[some, g]
+            )
     return np.asarray(ndtri(np.clip(u, _NEAREST, 1 - _NEAREST)))
 
 
@@ -151,8 +152,9 @@ def _transform(chances: Array, variance: Array, size: int) -> Array:
     """
     angle = 2 * np.pi / size * np.arange(size // 2 + 1)
     some = 2 * variance.min() * np.sin(angle / 2) ** 2 < _NEGLIGIBLE
-    waves = np.exp(-1j * np.outer(np.arange(chances.shape[2]), angle[some]))
-    periods, cells, _ = chances.shape
-    flat = chances.reshape(periods * cells, -1)
-    each = flat @ waves.real + 1j * (flat @ waves.imag)
-    return np.asarray(each.reshape(periods, cells, -1).prod(axis=1))
+    wave = np.exp(-1j * np.outer(np.arange(chances.shape[2]), angle[some]))
+    pairs = wave.view(np.float64)  # real and imaginary parts: a product of real matrices is faster
+    total = np.ones((len(chances), int(some.sum())), np.complex128)
+    for cell in range(chances.shape[1]):
+        total *= (chances[:, cell] @ pairs).view(np.complex128)
+    return total
