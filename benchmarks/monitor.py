@@ -1,7 +1,7 @@
 """How often `calibtool monitor` cries wolf, and how soon it finds a change.
 
     OPENBLAS_NUM_THREADS=1 nice python benchmarks/monitor.py [--null 2000] [--changed 100]
-        [--kind KIND] [--beside FOLDER] [-o FILE]
+        [--kind KIND] [--beside FOLDER] [--processes N] [-o FILE]
 
 Streams of days are simulated from known curves and known score distributions. Every stream is
 watched by both kinds of evidence of calibtool/analysis/monitoring/evidence.py, and, the first 100
@@ -12,7 +12,7 @@ chi-squared test of the difference in outcomes.
 
 --beside names the folder calibtool/analysis/monitoring of an earlier version with another test of
 "nothing has changed" (that of 400d536 was universal inference), which watches the same changed
-streams, 20 of each line. --kind null or change measures one of the two tables alone, and keeps the
+streams, 12 of each line. --kind null or change measures one of the two tables alone, and keeps the
 other as FILE has it.
 
 Null streams: the share that has ever raised an alarm by the last day. Changed streams: the change
@@ -29,6 +29,8 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from multiprocessing import Pool
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -47,7 +49,7 @@ DAYS, CHANGE = 100, 50
 KINDS = ("change", "null")
 ALPHAS = (0.05, 0.01)
 SOON = 20  # days within which a small change should be found
-NAIVE, BESIDE = 100, 20  # streams of a line that are also watched by others, which take longer
+NAIVE, BESIDE = 100, 12  # streams of a line that are also watched by others, which take longer
 CELLS = grid(named(*NAMED)).at  # those of `calibtool monitor`
 
 
@@ -125,37 +127,36 @@ class Line:
 PLAIN = normal(-1, 1.5)
 RATES = {"0.5": normal(0, 1.5), "0.1": normal(-2.8, 1.3), "0.02": normal(-4.6, 1.2)}
 LINES = (
-    *(
-        Line(name, rows, scores, truth, streams=streams)
-        for rows, streams in ((50, 500), (1000, 500), (5000, 100))
-        for name, scores, truth in (
-            ("calibrated", PLAIN, same),
-            ("calibrated, scores move", moving, same),
-            ("bent, scores move", moving, bent),
-        )
-    ),
-    Line("steps, scores move", 1000, moving, steps, streams=500),
     *(Line(f"calibrated, frequency {rate}", 1000, scores) for rate, scores in RATES.items()),
     Line("confidences of 10 classes", 1000, confidences),
-    Line("numbers of rows react to outcomes", 1000, PLAIN, reacts=True),
+    Line("calibrated, scores move", 1000, moving),
     *(
-        Line(name, rows, PLAIN, after=after, streams=streams)
-        for rows, streams in ((50, 40), (500, None), (1000, None), (5000, 20))
-        for name, after in (
-            ("log-odds up by 0.1", up(0.1)),
-            ("log-odds up by 0.2", up(0.2)),
-            ("temperature 1 to 1.3", cooler),
-            ("0.3 to 0.4 alone, up by 0.5", place),
+        Line(name, rows, scores, truth, streams=streams)
+        for name, rows, scores, truth, streams in (
+            ("bent, scores move", 1000, moving, bent, 500),
+            ("steps, scores move", 1000, moving, steps, 500),
+            ("bent, scores move", 50, moving, bent, 500),
+            ("bent, scores move", 5000, moving, bent, 100),
         )
     ),
+    Line("numbers of rows react to outcomes", 1000, PLAIN, reacts=True, streams=500),
     *(
         Line(f"log-odds up by {by}, frequency {rate}", 1000, scores, after=up(by))
-        for rate, scores in RATES.items()
         for by in (0.1, 0.2)
+        for rate, scores in RATES.items()
     ),
     *(
         Line(f"confidences of 10 classes, log-odds down by {by}", 1000, confidences, after=up(-by))
         for by in (0.1, 0.2)
+    ),
+    *(
+        Line(name, rows, PLAIN, after=after, streams=streams)
+        for rows, streams in ((50, 40), (500, 40), (1000, None), (5000, 20))
+        for name, after in (
+            ("log-odds up by 0.2", up(0.2)),
+            ("temperature 1 to 1.3", cooler),
+            ("0.3 to 0.4 alone, up by 0.5", place),
+        )
     ),
 )
 
@@ -166,18 +167,21 @@ def main() -> None:
     arguments.add_argument("--changed", type=int, default=100, metavar="STREAMS")
     arguments.add_argument("--kind", choices=KINDS)
     arguments.add_argument("--beside", metavar="FOLDER")
+    arguments.add_argument("--processes", type=int, default=1, metavar="N")
     arguments.add_argument("-o", default="benchmarks/results/monitor.json", metavar="FILE")
     given = arguments.parse_args()
     began = time.time()
-    old = earlier(given.beside) if given.beside else None
+    pool = Pool(given.processes)
     file = Path(given.o)
     for kind in KINDS if given.kind is None else (given.kind,):
         cells: list[dict[str, Any]] = []
-        for line in LINES:
+        for number, line in enumerate(LINES):
             if (line.after is None) != (kind == "null"):
                 continue
             count = line.streams or (given.null if kind == "null" else given.changed)
-            alarms = [watch(line, seed, old if kind == "change" else None) for seed in range(count)]
+            beside = given.beside if kind == "change" else None
+            tasks = [(number, seed, beside) for seed in range(count)]
+            alarms = pool.starmap(watch, tasks, chunksize=5)
             found = shares(alarms) if kind == "null" else delays(alarms)
             cells.append({"kind": kind, "stream": line.name, "rows": line.rows, **found})
             print(cells[-1], flush=True)
@@ -188,6 +192,7 @@ def main() -> None:
             file.write_text(json.dumps({**record, "cells": others + cells}, indent=1) + "\n")
 
 
+@cache
 def earlier(folder: str) -> ModuleType:
     """The module `evidence` of another version."""
     prefix = f"{package.__name__}."
@@ -201,8 +206,9 @@ def earlier(folder: str) -> ModuleType:
     return theirs
 
 
-def watch(line: Line, seed: int, old: ModuleType | None) -> dict[str, int]:
-    """The day of the first alarm of each watcher, from 0; DAYS for none."""
+def watch(number: int, seed: int, beside: str | None) -> dict[str, int]:
+    """The day of the first alarm of each watcher of a stream, from 0; DAYS for none."""
+    line, old = LINES[number], earlier(beside) if beside else None
     null = line.after is None
     random = np.random.default_rng([seed, line.rows, null])
     s = line.scores(random, line.rows)

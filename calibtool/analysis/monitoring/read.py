@@ -46,12 +46,14 @@ class Periods:
         every: length of a period: day, week, month, file, or a column or folder key.
         periods: cells of each period.
         notes: what the reader should know about the data.
+        names: names of the periods of all slices, some of which these may lack.
     """
 
     source: str
     every: str
     periods: tuple[Period, ...]
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -> Periods:
@@ -124,9 +126,9 @@ def read_slices(
     return reading.result(since)
 
 
-def _from(series: Periods, names: list[str], since: str) -> Periods:
-    """Return the periods from `since` on, of `names`. Raises UsageError if there is no such
-    period."""
+def _from(series: Periods, since: str) -> Periods:
+    """Return the periods from `since` on. Raises UsageError if there is no such period."""
+    names = series.names
     if since not in names:
         raise UsageError(
             f"--since {since}: there is no such period; there are {len(names):,}, from "
@@ -136,7 +138,7 @@ def _from(series: Periods, names: list[str], since: str) -> Periods:
     notes = (f"{first:,} earlier periods are left out",) if first else ()
     later = set(names[first:])
     periods = tuple(period for period in series.periods if period.name in later)
-    return replace(series, periods=periods, notes=(*series.notes, *notes))
+    return replace(series, periods=periods, notes=(*series.notes, *notes), names=names[first:])
 
 
 def _grid(bins: int) -> Grid:
@@ -362,8 +364,10 @@ class _Reading:
                 for key, name in zip(keys, names, strict=True)
                 if (part, key) in places
             ]
-            series = Periods(without_secrets(self.pattern), self.every, tuple(periods), notes)
-            series = _from(series, names, since) if since else series
+            series = Periods(
+                without_secrets(self.pattern), self.every, tuple(periods), notes, tuple(names)
+            )
+            series = _from(series, since) if since else series
             if series.periods:
                 found[part] = series
         place = {name: k for k, name in enumerate(names)}
