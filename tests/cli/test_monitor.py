@@ -60,7 +60,7 @@ def test_a_change_is_told_with_its_day_its_alarm_and_its_scores(run, scores):
     assert "Calibration changed around 2026-11-07 (alarm on 2026-11-07, e = " in told
     assert "* alarm: e has reached 20." in told
     assert "score frequency" in told  # as in the picture
-    assert sum(line.endswith("   > 1e6 *") for line in lines) == 4
+    assert sum(line.endswith("   > 1e6 *") for line in lines) == 5
 
 
 def test_folders_a_glob_rows_and_cells_say_the_same(run, scores):

@@ -71,7 +71,7 @@ def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -
         for block in rows.blocks(MOST_ROWS):
             tally.add(*reduce_rows(_unweighted(block)).view(resolved))
         periods.append(Period(name, _cells(cells, tally.result()), rows.kind, resolved))
-    return Periods("periods", "period", tuple(periods))
+    return Periods("periods", "period", tuple(periods), names=tuple(data))
 
 
 def read(pattern: str, every: str, **options: Any) -> Periods:
