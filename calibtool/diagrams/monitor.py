@@ -184,7 +184,7 @@ def evidence_axis(axes: Axes, shown: Sequence[Monitoring], style: Style, highest
     beyond = bool((values > highest).any())
     most = max(-math.log10(data.alpha) for data in shown)
     high = highest + 2 * _BEYOND if beyond else max(most, float(values.max())) * 1.12 + 0.4
-    at = {limit: f"{10**limit:.4g}"}
+    at = {limit: limit_text(shown[0].alpha)}
     if beyond:
         at[highest + _BEYOND] = f"> 1e{highest}"
     # powers of 100, then of 10, where there is room for them

@@ -242,6 +242,15 @@ def test_a_change_is_found_and_dated(change, within):
     assert all(period.alarm for period in found.periods[found.alarmed :])
 
 
+def test_miscalibration_in_a_few_places_is_dated():
+    def change(s, k):
+        return expit(logit(s) + 0.8 * (k >= 15) * ((s > 0.3) & (s < 0.6)))
+
+    found = ct.monitor(days(30, 600, change), against="calibrated", ci="none")
+    assert found.changed == (15, *found.changed[1:])
+    assert 14 <= found.changed[1] <= 15 <= found.changed[2] <= 16
+
+
 def test_the_scores_that_changed_are_named():
     def change(s, k):
         return expit(logit(s) + 1.0 * (k >= 10) * ((s > 0.3) & (s <= 0.4)))

@@ -29,7 +29,9 @@ from calibtool.analysis.monitoring.score_groups import ScoreGroups, groups_of, i
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
-_ROOM = 1 << 21  # numbers in one array of candidates x periods x groups: 16 MiB
+# Candidates whose bets are computed together: 30 MiB at most for 10,000 periods and 12 groups.
+# Periods before the first of them need not be looked at.
+_TOGETHER = 32
 # Sizes of the changes that are bet on, in log-odds: each twice the one before it, so that any
 # change is within a factor of 1.5 of one; and their weights, more for small ones.
 _SIZES = 0.05 * 2.0 ** np.arange(6)
@@ -73,39 +75,52 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
     z = normal_scores(n, y, groups.of, uniform)
     starts, weights, left = change_time.candidates(periods)
     total, when = np.log(left), np.zeros(periods)
-    step = max(_ROOM // (periods * groups.count), 1)
-    for first in range(0, len(starts), step):
-        some = slice(first, first + step)
-        w = _expected(n, groups, information(score), starts[some])
-        a, b = np.cumsum(w * z, axis=1), np.cumsum(w**2, axis=1)
-        log_p = shape_bets.log_ratio(a, b, groups) + np.log(weights[some])[:, None]
-        log_p[np.arange(periods) < starts[some, None]] = -np.inf
-        total = np.logaddexp(total, np.logaddexp.reduce(log_p, axis=0))
-        when[starts[some]] = log_p[:, -1]
+    totals, shares = np.cumsum(n, 0), _shares(n, groups, information(score))
+    for first in range(0, len(starts), _TOGETHER):
+        some = starts[first : first + _TOGETHER]
+        w = _expected(totals, shares, groups, some)
+        a, b = np.cumsum(w * z[some[0] :], axis=1), np.cumsum(w**2, axis=1)
+        log_p = shape_bets.log_ratio(a, b, groups)
+        log_p += np.log(weights[first : first + _TOGETHER])[:, None]
+        log_p[np.arange(some[0], periods) < some[:, None]] = -np.inf
+        total[some[0] :] = np.logaddexp(total[some[0] :], np.logaddexp.reduce(log_p, axis=0))
+        when[some] = log_p[:, -1]
     when[starts] = np.exp(when[starts] - total[-1])
     return Evidence(total, when)
 
 
-def _expected(n: Array, groups: ScoreGroups, weight: Array, starts: Array) -> Array:
-    """Return (S, T, G) means of normal scores, per change of the log-odds with each start.
+def _shares(n: Array, groups: ScoreGroups, weight: Array) -> Array:
+    """Return (T, C) means of normal scores, per change of the log-odds and earlier row of a cell.
 
     The totals that a period is compared with contain the rows since the change, too: only the share
     of those before it, of all rows so far in a cell, makes a difference.
     """
-    so_far = np.cumsum(n, 0)
     rows = n * weight
-    means = np.zeros((len(starts), len(n), groups.count))
+    compared = np.divide(rows, np.cumsum(n, 0), out=np.zeros_like(rows), where=n > 0)
+    member = groups.of[:, None] == np.arange(groups.count)
+    variance = (rows - n * compared) @ member
+    known = variance > 1e-9 * (rows @ member)  # some cell has earlier rows
+    known[: groups.start] = False
+    scale = np.divide(1, np.sqrt(variance), out=np.zeros_like(variance), where=known)
+    return np.asarray(compared * scale[:, groups.of])
+
+
+def _expected(totals: Array, shares: Array, groups: ScoreGroups, starts: Array) -> Array:
+    """Return (S, T - first, G) means of normal scores, per change of the log-odds with each start,
+    of the periods from the first start on.
+
+    Args:
+        totals: (T, C) rows of each cell so far.
+        shares: as `_shares` returns them.
+        groups: the groups of the cells.
+        starts: (S,) numbers of periods.
+    """
+    first = int(starts[0])
+    means = np.zeros((len(starts), len(totals) - first, groups.count))
     for g in range(groups.count):
         here = groups.of == g
-        compared = np.divide(
-            rows[:, here], so_far[:, here], out=np.zeros_like(rows[:, here]), where=n[:, here] > 0
-        )
-        variance = (rows[:, here] - n[:, here] * compared).sum(1)
-        known = variance > 1e-9 * rows[:, here].sum(1)  # some cell has earlier rows
-        known[: groups.start] = False
-        mean = so_far[starts - 1][:, here] @ compared[known].T
-        means[:, known, g] = mean / np.sqrt(variance[known])
-    means[np.arange(len(n)) < starts[:, None]] = 0.0
+        means[:, :, g] = totals[starts - 1][:, here] @ shares[first:, here].T
+    means[np.arange(first, len(totals)) < starts[:, None]] = 0.0
     return means
 
 
@@ -120,7 +135,8 @@ def of_miscalibration(at: Array, n: Array, p: Array, y: Array) -> Evidence:
     used = n.sum(0) > 0
     n, p, y, z = n[:, used], p[:, used], y[:, used], logit(middles(at))[used]
     score = np.clip(np.divide(p, n, out=np.zeros_like(p), where=n > 0), 0, 1)
-    weights, gains = _bets(n, score, y, groups_of(z, n, score))
+    groups = groups_of(z, n, score)
+    weights, gains = _bets(n, score, y, groups)
     periods = len(n)
     later, left = (x / 2 for x in change_time.weights_of(np.arange(1, periods + 1)))
     starts, left = np.log(np.append(0.5, later)), np.append(0.5, left)
@@ -129,9 +145,31 @@ def of_miscalibration(at: Array, n: Array, p: Array, y: Array) -> Evidence:
     for t in range(periods):
         running = np.logaddexp(running, starts[t]) + gains[t]
         total[t] = np.logaddexp(np.log(left[t]), np.logaddexp.reduce(running + np.log(weights)))
-    since = np.cumsum(gains[::-1], axis=0)[::-1]
-    when = starts + np.logaddexp.reduce(since + np.log(weights), axis=1)
-    return Evidence(total, np.exp(when - total[-1]))
+    return Evidence(total, _dated(n, score, y, groups, starts, np.log(left[-1])))
+
+
+def _dated(
+    n: Array, score: Array, y: Array, groups: ScoreGroups, starts: Array, none: float
+) -> Array:
+    """Return (T,) posterior probabilities that the scores were calibrated until each period.
+
+    What is learned from all periods bets well without knowing when a change came. So this is told
+    by the shapes of `shape_bets`, with the normal approximation of the outcomes: it dates a change
+    and is no part of the evidence.
+
+    Args:
+        n, score, y: (T, C) rows, mean scores and positive outcomes.
+        groups: the groups of the cells.
+        starts: (T,) logarithms of the prior probabilities.
+        none: logarithm of the prior probability of no change.
+    """
+    member = groups.of[:, None] == np.arange(groups.count)
+    a, b = (
+        np.cumsum((x @ member)[::-1], axis=0)[::-1]
+        for x in (y - n * score, n * score * (1 - score))
+    )
+    when = starts + shape_bets.log_ratio(a, b, groups)
+    return np.asarray(np.exp(when - np.logaddexp(np.logaddexp.reduce(when), none)))
 
 
 def _bets(n: Array, score: Array, y: Array, groups: ScoreGroups) -> tuple[Array, Array]:

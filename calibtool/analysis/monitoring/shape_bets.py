@@ -37,9 +37,7 @@ def log_ratio(a: Array, b: Array, groups: ScoreGroups) -> Array:
     total = np.full(level[0].shape, -np.inf)
     for size, share in zip(_SIZES, _SIZE_WEIGHTS, strict=True):
         each = _normal(a, b, size)
-        places = np.concatenate([each, _normal(*pairs, size)], axis=-1)
-        top = places.max(-1)
-        place = top + np.log(np.exp(places - top[..., None]).mean(-1))
+        place = log_mean(np.concatenate([each, _normal(*pairs, size)], axis=-1))
         shapes = (
             (_LEVEL, _normal(*level, size)),
             (_SLOPE, _normal(*slope, size)),
@@ -50,6 +48,16 @@ def log_ratio(a: Array, b: Array, groups: ScoreGroups) -> Array:
         for weight, ratio in shapes:
             total = np.logaddexp(total, np.log(share * weight) + ratio)
     return total
+
+
+def log_mean(x: Array) -> Array:
+    """Return log(mean(exp(x))) along the last axis, without overflow.
+
+    >>> log_mean(np.log([1.0, 3.0])).round(6) == np.log(2.0).round(6)
+    True
+    """
+    top = x.max(-1)
+    return np.asarray(top + np.log(np.exp(x - top[..., None]).mean(-1)))
 
 
 def _normal(a: Array, b: Array, size: float) -> Array:

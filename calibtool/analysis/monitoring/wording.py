@@ -41,7 +41,7 @@ def _when(every: str) -> str:
 
 def _quiet(monitoring: Monitoring, count: int) -> str:
     """Return the sentence for no alarm."""
-    largest = e_text(monitoring.most)
+    largest = e_text(monitoring.most, highest_of(monitoring.alpha))
     needed = limit_text(monitoring.alpha)
     limit = f"e would have to reach {needed}, and is at most {largest} so far"
     if monitoring.against == "calibrated":
@@ -95,9 +95,10 @@ def slices_reading(slices: Sequence[tuple[str, Monitoring]], alpha: float) -> st
     )
     if not alarms:
         name, first = slices[0]
+        largest = e_text(first.most, highest_of(first.alpha))
         return (
             f"No alarm in {many}. The most evidence is in {name}: e would have to reach "
-            f"{limit_text(first.alpha)}, and is at most {e_text(first.most)} so far. {promise}"
+            f"{limit_text(first.alpha)}, and is at most {largest} so far. {promise}"
         )
     told = " ".join(f"{name}: {monitoring.reading}" for name, monitoring in alarms[:_TOLD])
     others = [name for name, _ in alarms[_TOLD:]]
