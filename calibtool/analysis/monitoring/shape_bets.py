@@ -53,8 +53,8 @@ def log_ratio(a: Array, b: Array, groups: ScoreGroups) -> Array:
 def log_mean(x: Array) -> Array:
     """Return log(mean(exp(x))) along the last axis, without overflow.
 
-    >>> log_mean(np.log([1.0, 3.0])).round(6) == np.log(2.0).round(6)
-    True
+    >>> round(float(np.exp(log_mean(np.log([1.0, 3.0])))), 9)
+    2.0
     """
     top = x.max(-1)
     return np.asarray(top + np.log(np.exp(x - top[..., None]).mean(-1)))
