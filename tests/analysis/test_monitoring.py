@@ -17,7 +17,7 @@ from calibtool.analysis.monitoring import change_time, evidence, period_names, s
 from calibtool.analysis.monitoring.grid import COARSE
 from calibtool.analysis.monitoring.normal_scores import normal_scores
 from calibtool.analysis.monitoring.score_groups import ScoreGroups
-from calibtool.analysis.monitoring.wording import e_text
+from calibtool.analysis.monitoring.wording import e_text, slices_reading
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.cells import locate
 
@@ -407,6 +407,15 @@ def test_e_values_are_printed_short():
     assert [e_text(x) for x in (0.0, 1.301, 4.9999999, 5.0, 34.9999, -7.0, -400.0)] == [
         *("1", "20", "100000", "1.0e+5", "> 1e6", "1e-07", "0"),
     ]
+
+
+def test_many_slices_with_alarms_are_named_and_the_first_are_told():
+    data = {"old": predictions(1, 9000), "new": predictions(2, 9000, lambda s: s**2)}
+    found = ct.monitor(data, ci="none")
+    told = slices_reading([(name, found) for name in "abcde"], 0.05)
+    assert told.startswith(f"Alarm in 5 of 5 slices. a: {found.reading} b: ")
+    assert " Alarms also in d and e. If nothing changes, the probability" in told
+    assert slices_reading([("a", found)], 0.05).startswith("Alarm in the only slice. a: ")
 
 
 def test_a_day_without_an_event_does_not_claim_to_know_the_bias():
