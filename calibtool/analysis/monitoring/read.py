@@ -326,7 +326,7 @@ class _Reading:
         self._require_alike(summary, one_score_view(self.view, summary))
         place = name, key
         before = self.summaries.get(place)
-        self.summaries[place] = before + summary if before else summary
+        self.summaries[place] = summary if before is None else before + summary
 
     def _require_alike(self, source: Source | Summary, view: str) -> None:
         """Check that a file has the kind, classes and view of the first."""
