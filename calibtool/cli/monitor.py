@@ -31,6 +31,12 @@ def command(name: str) -> click.Command:
     metavar="COLUMN",
     help="Column of dates or timestamps; without it, the date in each file's path is taken.",
 )
+@click.option(
+    "--by",
+    type=Column(),
+    metavar="COLUMN",
+    help="In every slice, with one guarantee for all: a column, a,b, or a folder's key.",
+)
 @click.option("--since", metavar="PERIOD", help="First period to use, such as 2026-11-15.")
 @click.option(
     "--against",
@@ -74,6 +80,7 @@ def monitor(
     pattern: str,
     every: str,
     time: str | None,
+    by: str | None,
     since: str | None,
     against: str,
     alpha: float,
@@ -95,18 +102,22 @@ def monitor(
     calibtool monitor 'scores/day=*' --score p --labels clicked
     calibtool monitor scores.parquet --every week --time seen_at
     calibtool monitor 'runs/*.npz' --every file --against calibrated
+    calibtool monitor scores.parquet --time seen_at --by country
     calibtool monitor 'scores/day=*' --plot monitor.png
     """
     from calibtool.analysis.monitoring.monitor import monitor_periods
-    from calibtool.analysis.monitoring.read import read
+    from calibtool.analysis.monitoring.read import read_slices
+    from calibtool.analysis.monitoring.slices import monitor_slices
     from calibtool.cli import output as out
+    from calibtool.data.slicing import names_in
 
     _require_writable(plot, output)
     resampling = shared.resampling(options)
     with out.progress() as progress:
-        periods = read(
+        slices = read_slices(
             pattern,
             every,
+            names_in(by) if by else (),
             time=time,
             choice=shared.choice(options),
             view=view,
@@ -114,18 +125,21 @@ def monitor(
             since=since,
             progress=progress,
         )
-        monitoring = monitor_periods(
-            periods,
-            against=against,
-            alpha=alpha,
-            bins=bins,
-            resampling=resampling,
-            progress=progress,
+        settings: dict[str, Any] = {
+            "against": against,
+            "alpha": alpha,
+            "bins": bins,
+            "resampling": resampling,
+        }
+        monitoring = (
+            monitor_slices(slices, by, **settings)
+            if by
+            else monitor_periods(slices[""], **settings)
         )
     if plot:
         from calibtool.diagrams.figure import save
 
-        save("monitor", monitoring, plot)
+        save("monitor_slices" if by else "monitor", monitoring, plot)
         out.tell(f"Wrote {plot}")
     out.show(monitoring, format_, output)
 

@@ -49,7 +49,7 @@ def figure(
     """Return a diagram as a matplotlib Figure.
 
     Args:
-        kind: a name in `registry.KINDS`, or "monitor" or "skill".
+        kind: a name in `registry.KINDS`, or "monitor", "monitor_slices" or "skill".
         diagram: its data, as returned by `compute`.
         width: such as "3.25in", "82mm" or a number of inches; by default that of the style.
         style: "paper", "talk" or "dark".

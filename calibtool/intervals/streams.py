@@ -54,6 +54,7 @@ class Stream(IntEnum):
     SUBSAMPLE = 0x5EED0047  # rows that `select` looks at, of a larger file
     CLASS_SHARES = 0x5EED0048  # labelled rows within their class, and unlabelled ones: replicate
     IMPLIED = 0x5EED0049  # labels drawn from probabilities that are taken to be calibrated: draw
+    CHANGE = 0x5EED004A  # order of equal outcomes of periods; the seed is always 0
 
     # decisions
     SETS = 0x5EED0061  # how much of a class's own probability counts: 0 fit or 1 use, block of rows

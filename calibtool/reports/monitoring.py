@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from calibtool.analysis.monitoring.period import Monitoring, PeriodResult
-from calibtool.analysis.monitoring.wording import e_text
+from calibtool.analysis.monitoring.wording import e_text, highest_of, limit_text
 from calibtool.formatting import Lines, number, percent
 from calibtool.reports import evaluation
 from calibtool.reports.table import Table
@@ -22,7 +22,7 @@ def table(monitoring: Monitoring, width: int | None) -> Table:
         head=monitoring.describe(),
         titles=_titles(monitoring, whole=whole),
         cells=[_cells(monitoring, period, whole=whole) for period in monitoring.periods],
-        records=[_record(period) for period in monitoring.periods],
+        records=[record(period) for period in monitoring.periods],
         key="periods",
         notes=[
             *_star(monitoring),
@@ -30,7 +30,7 @@ def table(monitoring: Monitoring, width: int | None) -> Table:
             *(f"Note: {note}." for note in monitoring.notes),
             monitoring.reading,
         ],
-        body=_body(monitoring),
+        body=body(monitoring),
         tones={
             (row, None): "alarm" for row, period in enumerate(monitoring.periods) if period.alarm
         },
@@ -38,10 +38,10 @@ def table(monitoring: Monitoring, width: int | None) -> Table:
 
 
 def _titles(monitoring: Monitoring, *, whole: bool) -> list[str]:
-    # "confidence" and "accuracy" would make the table wider than 80 columns
-    score, outcome = ("said", "right") if monitoring.view == "top" else ("score", "outcome")
-    every = monitoring.every
-    period = every if every in ("day", "week", "month", "file") else "period"
+    score, outcome = names_of(monitoring.view)
+    if monitoring.view == "top" and monitoring.level is not None and not whole:
+        score = Lines.of(["confi-", "dence"])  # more would make the table wider than 80 columns
+    period = unit_of(monitoring)
     errors = ["ece"]
     if monitoring.level is not None:
         title = f"{percent(monitoring.level)} interval"
@@ -55,26 +55,45 @@ def _cells(monitoring: Monitoring, period: PeriodResult, *, whole: bool) -> list
         errors = errors[:1]
     elif not whole:  # one number alone is the one that lies in the interval
         errors = [number(period.ece.best), errors[-1]]
-    # e-values span hundreds of orders of magnitude; bounds keep the column narrow
-    e = "<0.01" if period.log10_e < -2 else e_text(period.log10_e)
-    e = ">1e+99" if period.log10_e >= 100 else e
+    e = e_cell(period.log10_e, highest_of(monitoring.alpha))
     return [
-        *(period.name, _rows(period.rows), number(period.said), number(period.was)),
+        *(period.name, rows_text(period.rows), number(period.said), number(period.was)),
         *(*errors, f"{e} {'*' if period.alarm else ' '}"),
     ]
 
 
-def _rows(count: int) -> str:
+def unit_of(monitoring: Monitoring) -> str:
+    """Return what a period is called."""
+    every = monitoring.every
+    return every if every in ("day", "week", "month", "file") else "period"
+
+
+def names_of(view: str) -> tuple[str, str]:
+    """Return what score and outcome are called in a column, as in the diagrams."""
+    return ("confidence", "accuracy") if view == "top" else ("score", "frequency")
+
+
+def e_cell(log10_e: float, highest: int) -> str:
+    """Return an e-value in a column, from its decimal logarithm.
+
+    E-values span hundreds of orders of magnitude, of which few make a difference.
+    """
+    return "< 0.01" if log10_e < -2 else e_text(log10_e, highest)
+
+
+def rows_text(count: int) -> str:
+    """Return a number of rows in a column."""
     return f"{count:,}" if count < 1e6 else f"{count / 1e6:,.2f}M"
 
 
 def _star(monitoring: Monitoring) -> list[str]:
     """Return what the stars mean, if there are any."""
     alarms = any(period.alarm for period in monitoring.periods)
-    return [f"* alarm: e has reached {1 / monitoring.alpha:g}."] if alarms else []
+    return [f"* alarm: e has reached {limit_text(monitoring.alpha)}."] if alarms else []
 
 
-def _record(period: PeriodResult) -> dict[str, object]:
+def record(period: PeriodResult) -> dict[str, object]:
+    """Return the measurements of a period, nothing rounded."""
     bias, ece = period.bias, period.ece
     return {
         "period": period.name,
@@ -93,7 +112,8 @@ def _record(period: PeriodResult) -> dict[str, object]:
     }
 
 
-def _body(monitoring: Monitoring) -> dict[str, object]:
+def body(monitoring: Monitoring) -> dict[str, object]:
+    """Return the JSON document without its periods."""
     names = [period.name for period in monitoring.periods]
     change = None
     if monitoring.changed is not None:

@@ -24,6 +24,7 @@ TABLES = {
     "Selection": "selection",
     "TestResults": "significance",
     "Monitoring": "monitoring",
+    "SliceMonitoring": "slice_monitoring",
     "Predictions": "predictions",
     "Calibrator": "calibrator",
     "Prior": "label_shift",

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize
-from scipy.special import expit, logit
-from scipy.stats import binom
+from scipy.special import expit, logit, ndtr
+from scipy.stats import binom, hypergeom, multivariate_normal
 
 import calibtool as ct
-from calibtool.analysis.monitoring import calibration_curve, evidence, period_names
-from calibtool.analysis.monitoring.grid import FINE
-from calibtool.analysis.monitoring.wording import e_text
+from calibtool.analysis.monitoring import change_time, evidence, period_names, shape_bets
+from calibtool.analysis.monitoring.grid import COARSE
+from calibtool.analysis.monitoring.normal_scores import normal_scores
+from calibtool.analysis.monitoring.score_groups import ScoreGroups
+from calibtool.analysis.monitoring.wording import e_text, slices_reading
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.cells import locate
 
@@ -30,16 +31,18 @@ def outcomes(n):
 
 
 def stream(seed, days, rows, truth, scores=None):
-    """Return (T, C) rows and positive outcomes of days whose P(y = 1 | s) is truth(s, day)."""
+    """Return (T, C) rows, score mass and positive outcomes of days whose P(y = 1 | s) is
+    truth(s, day)."""
     random = np.random.default_rng(seed)
-    n, y = np.zeros((days, len(FINE))), np.zeros((days, len(FINE)))
+    n, p, y = np.zeros((3, days, len(COARSE)))
     for day in range(days):
         s = expit(random.normal(-1, 1.5, rows)) if scores is None else scores(random, rows, day)
         hit = random.random(rows) < truth(s, day)
-        at = locate(s, FINE)
-        n[day] = np.bincount(at, minlength=len(FINE))
-        y[day] = np.bincount(at, hit, len(FINE))
-    return n, y
+        at = locate(s, COARSE)
+        n[day] = np.bincount(at, minlength=len(COARSE))
+        p[day] = np.bincount(at, s, len(COARSE))
+        y[day] = np.bincount(at, hit, len(COARSE))
+    return n, p, y
 
 
 def predictions(seed, rows, truth=lambda s: s):
@@ -55,56 +58,118 @@ def days(count, rows, truth):
 # ------------------------------------------------------------------ validity, exactly
 
 
-@pytest.mark.parametrize("shape", [[[2, 1, 1], [1, 1, 0]], [[1, 1, 1], [1, 0, 1], [0, 1, 0]]])
-def test_the_numerator_is_a_density(shape):
-    """Over all possible outcomes, the likelihoods by curves chosen before them sum to 1."""
-    n = np.array(shape, float)
-    totals = np.zeros(len(n))
+@pytest.mark.parametrize("q", [(0.1, 0.5, 0.8), (0.9, 0.2, 0.6)])
+def test_the_scores_of_all_periods_and_groups_are_independent_and_uniform(q):
+    """P(every U <= u) is the product of the u, over all possible outcomes."""
+    n = np.array([[2, 1, 1], [1, 1, 0], [1, 0, 2]], float)
+    group = np.array([0, 0, 1])
+    levels = np.array([0.1, 0.37, 0.8])[:, None, None]
+    found = np.zeros(3)
     for y in outcomes(n):
-        chance = np.prod(binom.pmf(y, n, 0.5))
-        found = evidence.of_change(CELLS, n, y)
-        heap_n, heap_y = np.cumsum(n, 0), np.cumsum(y, 0)
-        rate = np.divide(heap_y, heap_n, out=np.zeros_like(heap_y), where=heap_n > 0)
-        # three cells and three knots: the best fixed curve is the rate of each cell
-        with np.errstate(divide="ignore", invalid="ignore"):
-            parts = heap_y * np.log(rate), (heap_n - heap_y) * np.log1p(-rate)
-        null = sum(np.nan_to_num(part, nan=0.0).sum(1) for part in parts)
-        totals += chance * np.exp(found.log_e + null + np.cumsum(n.sum(1)) * math.log(2))
-    # what the last step of the fit might still have gained is counted against the evidence
-    np.testing.assert_allclose(totals, 1, rtol=2e-3)
-    assert (totals <= 1 + 1e-9).all()
+        low, high = (ndtr(normal_scores(n, y, group, np.full((3, 2), v))) for v in (0.0, 1.0))
+        inside = np.clip((levels - low) / (high - low), 0, 1)
+        found += np.prod(binom.pmf(y, n, q)) * inside.prod((1, 2))
+    np.testing.assert_allclose(found, levels.ravel() ** 6, rtol=1e-9)
 
 
-@pytest.mark.parametrize("q", [(0.1, 0.5, 0.8), (0.9, 0.2, 0.6), (0.5, 0.5, 0.5)])
-def test_whatever_the_fixed_curve_the_expected_e_value_of_a_change_is_at_most_1(q):
-    n = np.array([[1, 1, 1], [2, 0, 1], [0, 1, 0]], float)
-    expected = np.zeros(len(n))
-    for y in outcomes(n):
-        expected += np.prod(binom.pmf(y, n, q)) * np.exp(evidence.of_change(CELLS, n, y).log_e)
-    assert (expected <= 1).all()
+def test_scores_are_those_of_hypergeometric_counts():
+    random = np.random.default_rng(0)
+    n = random.integers(0, 30, (6, 5)).astype(float)
+    y = random.binomial(n.astype(int), 0.3).astype(float)
+    group, uniform = np.array([0, 0, 0, 1, 1]), random.random((6, 2))
+    found = normal_scores(n, y, group, uniform)
+    for t, g in itertools.product(range(6), range(2)):
+        chances = np.ones(1)
+        for c in np.flatnonzero(group == g):
+            rows, hits = n[: t + 1, c].sum(), y[: t + 1, c].sum()
+            of_cell = hypergeom(rows, hits, n[t, c]).pmf(np.arange(n[t, c] + 1))
+            chances = np.convolve(chances, of_cell)
+        x = int(y[t, group == g].sum())
+        u = chances[:x].sum() + uniform[t, g] * chances[x]
+        assert ndtr(found[t, g]) == pytest.approx(np.clip(u, 1e-12, 1 - 1e-12), abs=1e-13)
 
 
-@pytest.mark.parametrize("end", [0.0, 0.5, 1.0])
+def test_scores_of_many_rows_are_standard_normal():
+    random = np.random.default_rng(0)
+    n = np.full((60, 4), 30_000.0)
+    y = random.binomial(30_000, [0.02, 0.3, 0.5, 0.9], n.shape).astype(float)
+    z = normal_scores(n, y, np.arange(4), random.random((60, 4)))[1:]
+    assert abs(z.mean()) < 3 / 236**0.5
+    assert abs(z.std() - 1) < 3 / (2 * 236) ** 0.5
+    moved = np.append(y[:-1], y[-1:] + 2000, 0)
+    assert (normal_scores(n, moved, np.arange(4), np.full((60, 4), 0.5))[-1] > 7).all()
+
+
+GROUPS = ScoreGroups(0, np.arange(3), np.array([-2.0, -0.5, 1.5]), -0.4)
+
+
+def test_bets_are_the_likelihood_ratio_of_normal_priors():
+    """Against multivariate normal densities with the covariance of each shape and size."""
+    w = np.array([[0.3, 0.5, 0.2], [0.4, 0.1, 0.6]])  # two periods, three groups
+    z = np.array([[0.5, -1.0, 2.0], [1.5, 0.3, -0.7]])
+    turn = GROUPS.centre - GROUPS.middle
+    one = np.eye(3)
+    shapes = [
+        (0.4, np.ones((3, 1))),
+        (0.1, turn[:, None]),
+        (0.2, np.stack([np.ones(3), turn], 1)),
+        *((0.15 / 5, np.array(row, float)[:, None]) for row in (*one, [1, 1, 0], [0, 1, 1])),
+        (0.15, one),
+    ]
+    expected = 0.0
+    for size, share in zip((0.1, 0.4, 1.6), (0.5, 0.35, 0.15), strict=True):
+        for weight, shape in shapes:
+            means = (w[:, :, None] * shape).reshape(6, -1)  # per unit of each delta
+            covariance = np.eye(6) + size**2 * means @ means.T
+            ratio = multivariate_normal(np.zeros(6), covariance).logpdf(z.ravel())
+            ratio -= multivariate_normal(np.zeros(6)).logpdf(z.ravel())
+            expected += share * weight * math.exp(ratio)
+    found = shape_bets.log_ratio((w * z).sum(0), (w**2).sum(0), GROUPS)
+    assert math.exp(found) == pytest.approx(expected, rel=1e-9)
+
+
+def test_weights_of_all_times_and_what_is_left_are_one_after_every_period():
+    for periods in (1, 2, 127, 128, 129, 131, 3000):
+        starts, weights, left = change_time.candidates(periods)
+        spent = np.array([weights[starts <= t].sum() for t in range(periods)])
+        np.testing.assert_allclose(spent + left, 1, rtol=1e-12)
+    assert left[100] == pytest.approx((32 / 132) ** 0.5)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 0.25])
 def test_wherever_scores_lie_in_their_cells_the_expected_e_value_of_calibrated_ones_is_at_most_1(
-    end,
+    spread, monkeypatch
 ):
-    n = np.array([[1, 1, 1], [2, 0, 1], [0, 1, 0]], float)
-    low = np.concatenate([[0.0], CELLS[:-1]])
-    q = low + end * (CELLS - low)
+    monkeypatch.setattr("calibtool.analysis.monitoring.score_groups._LEAST", 0.1)
+    n = np.array([[2, 1, 1], [2, 0, 2], [0, 1, 0]], float)
+    mean = np.array([[0.2, 0.5, 0.8], [0.25, 0.5, 0.9], [0.3, 0.45, 0.8]])
+    # of two rows in a cell, one has a higher and one a lower score
+    apart = np.where(n == 2, np.minimum(spread, 1 - mean), 0)
+    chance = {
+        1: lambda q, d: np.array([1 - q, q]),
+        2: lambda q, d: np.convolve([1 - q - d, q + d], [1 - q + d, q - d]),
+    }
     expected = np.zeros(len(n))
     for y in outcomes(n):
-        chance = np.prod(binom.pmf(y, n, q))
-        expected += chance * np.exp(evidence.of_miscalibration(CELLS, n, y).log_e)
+        probability = math.prod(
+            chance[int(rows)](q, d)[int(hits)]
+            for rows, q, d, hits in zip(n.flat, mean.flat, apart.flat, y.flat, strict=True)
+            if rows
+        )
+        expected += probability * np.exp(evidence.of_miscalibration(CELLS, n, n * mean, y).log_e)
     assert (expected <= 1 + 1e-12).all()
+    if not spread:
+        np.testing.assert_allclose(expected, 1, rtol=1e-12)
 
 
 @pytest.mark.parametrize("test", ["of_change", "of_miscalibration"])
 def test_the_e_value_after_a_period_does_not_depend_on_those_that_follow(test):
-    n, y = stream(0, 12, 200, lambda s, day: expit(logit(s) + 0.5 * (day > 7)))
-    whole = getattr(evidence, test)(FINE, n, y).log_e
+    n, p, y = stream(0, 12, 200, lambda s, day: expit(logit(s) + 0.5 * (day > 7)))
+    sums = (n, y) if test == "of_change" else (n, p, y)
+    whole = getattr(evidence, test)(COARSE, *sums).log_e
     for upto in (1, 2, 7, 11):
-        part = getattr(evidence, test)(FINE, n[:upto], y[:upto]).log_e
-        np.testing.assert_allclose(part, whole[:upto], atol=1e-3)
+        part = getattr(evidence, test)(COARSE, *(x[:upto] for x in sums)).log_e
+        np.testing.assert_allclose(part, whole[:upto], atol=1e-9)
 
 
 def test_false_alarms_ever_are_no_more_than_alpha():
@@ -119,38 +184,27 @@ def test_false_alarms_ever_are_no_more_than_alpha():
     count = 40
     changed = wrong = 0
     for seed in range(count):
-        found = evidence.of_change(FINE, *stream(seed, 10, 80, bent, moving))
-        changed += found.log_e.max() >= math.log(10)
+        n, _, y = stream(seed, 10, 80, bent, moving)
+        changed += evidence.of_change(COARSE, n, y).log_e.max() >= math.log(10)
         calibrated = stream(seed, 10, 80, lambda s, day: s, moving)
-        wrong += evidence.of_miscalibration(FINE, *calibrated).log_e.max() >= math.log(10)
+        wrong += evidence.of_miscalibration(COARSE, *calibrated).log_e.max() >= math.log(10)
     most = binom.ppf(0.999, count, 0.1)
     assert changed <= most
     assert wrong <= most
 
 
-def test_the_best_fixed_curve_is_the_optimum():
-    random = np.random.default_rng(0)
-    z = np.linspace(-3, 3, 40)
-    at = np.array([-2.0, -0.5, 0.5, 2.0])
-    hats = calibration_curve.basis(z, at)
-    n = random.integers(1, 30, 40).astype(float)
-    y = random.binomial(n.astype(int), expit(0.5 * z + 0.3)).astype(float)
-
-    def loss(beta):
-        return -(y @ (hats @ beta) - n @ np.logaddexp(0, hats @ beta))
-
-    best = -minimize(loss, at, method="BFGS").fun
-    none = np.zeros((4, 4))
-    _, found = calibration_curve.fit(hats, n[None], y[None], at[None], none, at[None])
-    assert best - 1e-6 <= found[0] <= best + 1e-3
-
-
-def test_a_curve_without_a_hit_is_fitted_too():
-    at = np.array([-1.0, 0.0, 1.0])
-    hats = calibration_curve.basis(np.linspace(-1, 1, 9), at)
-    n, y = np.full((1, 9), 5.0), np.zeros((1, 9))
-    _, found = calibration_curve.fit(hats, n, y, at[None], np.zeros((3, 3)), at[None])
-    assert -1e-2 <= found[0] <= 1e-3  # the supremum is 0
+def test_a_small_drift_is_found_soon():
+    """0.1 log-odds at 1,000 rows a day, which took more than 40 days; 0.2 took 7 to 20."""
+    for shift, within in ((0.1, 20), (0.2, 8)):
+        waits = []
+        for seed in range(5):
+            n, _, y = stream(
+                seed, 80, 1000, lambda s, day, by=shift: expit(logit(s) + by * (day >= 50))
+            )
+            alarms = np.flatnonzero(evidence.of_change(COARSE, n, y).log_e >= math.log(20))
+            waits.append(alarms[0] - 49 if len(alarms) else math.inf)
+        assert min(waits) > 0
+        assert np.median(waits) <= within
 
 
 # ------------------------------------------------------------------ what is found
@@ -165,7 +219,8 @@ def test_scores_that_move_are_no_change():
     def moving(random, rows, day):
         return expit(random.normal(-2 + day / 6, 1, rows))
 
-    found = evidence.of_change(FINE, *stream(3, 24, 3000, wave, moving))
+    n, _, y = stream(3, 24, 3000, wave, moving)
+    found = evidence.of_change(COARSE, n, y)
     assert found.log_e.max() < math.log(20)
 
 
@@ -185,6 +240,15 @@ def test_a_change_is_found_and_dated(change, within):
     assert abs(found.changed[0] - 15) <= 1
     assert not any(period.alarm for period in found.periods[: found.alarmed])
     assert all(period.alarm for period in found.periods[found.alarmed :])
+
+
+def test_miscalibration_in_a_few_places_is_dated():
+    def change(s, k):
+        return expit(logit(s) + 0.8 * (k >= 15) * ((s > 0.3) & (s < 0.6)))
+
+    found = ct.monitor(days(30, 600, change), against="calibrated", ci="none")
+    assert found.changed == (15, *found.changed[1:])
+    assert 14 <= found.changed[1] <= 15 <= found.changed[2] <= 16
 
 
 def test_the_scores_that_changed_are_named():
@@ -341,8 +405,17 @@ def test_paths_without_one_date_are_refused(path, every, says):
 
 def test_e_values_are_printed_short():
     assert [e_text(x) for x in (0.0, 1.301, 4.9999999, 5.0, 34.9999, -7.0, -400.0)] == [
-        *("1", "20", "100000", "1.0e+5", "9.9e+34", "1e-07", "0"),
+        *("1", "20", "100000", "1.0e+5", "> 1e6", "1e-07", "0"),
     ]
+
+
+def test_many_slices_with_alarms_are_named_and_the_first_are_told():
+    data = {"old": predictions(1, 9000), "new": predictions(2, 9000, lambda s: s**2)}
+    found = ct.monitor(data, ci="none")
+    told = slices_reading([(name, found) for name in "abcde"], 0.05)
+    assert told.startswith(f"Alarm in 5 of 5 slices. a: {found.reading} b: ")
+    assert " Alarms also in d and e. If nothing changes, the probability" in told
+    assert slices_reading([("a", found)], 0.05).startswith("Alarm in the only slice. a: ")
 
 
 def test_a_day_without_an_event_does_not_claim_to_know_the_bias():

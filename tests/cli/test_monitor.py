@@ -55,17 +55,19 @@ def test_a_change_is_told_with_its_day_its_alarm_and_its_scores(run, scores):
     lines = result.out.splitlines()
     assert lines[0] == "scores/day=*: 12 days, 3,600 rows, probabilities"
     assert max(map(len, lines)) <= 80
-    assert sum(line.endswith(" *") for line in lines) == 12 - DAYS.index("2026-11-08")
+    assert sum(line.endswith(" *") for line in lines) == 12 - CHANGED
     told = " ".join(result.out.split())
-    assert "Calibration changed around 2026-11-07 (alarm on 2026-11-08, e = " in told
+    assert "Calibration changed around 2026-11-07 (alarm on 2026-11-07, e = " in told
     assert "* alarm: e has reached 20." in told
+    assert "score frequency" in told  # as in the picture
+    assert sum(line.endswith("   > 1e6 *") for line in lines) == 5
 
 
 def test_folders_a_glob_rows_and_cells_say_the_same(run, scores):
     by_path = found(run, scores, *COLUMNS)
     assert (by_path["format"], by_path["version"]) == ("calibtool-monitor", 2)
     assert by_path["change"]["period"] == "2026-11-07"
-    assert by_path["alarm"] == "2026-11-08"
+    assert by_path["alarm"] == "2026-11-07"
     assert [one["period"] for one in by_path["periods"]] == DAYS
     Path("cells").mkdir()
     for day in DAYS:
@@ -142,7 +144,139 @@ def test_a_picture_and_a_file(run, scores):
     for gid in ("curve-0", "curve-1", "curve-2", "curve-3", "limit", "alarm", "change"):
         assert f'id="{gid}"' in drawn, gid
     assert "mean score" in drawn
+    assert "frequency" in drawn
+    assert "&gt; 1e6" in drawn
+    assert 'id="beyond"' in drawn
     assert Path("m.md").read_text(encoding="utf-8").startswith("scores/day=")
+
+
+# ------------------------------------------------------------------ slices
+
+
+@pytest.fixture
+def countries():
+    """Rows of twelve days: fr changes with the seventh, pl appears with the third."""
+    tables = []
+    for k in range(12):
+        for number, country in enumerate(("fr", "de", "pl")):
+            if country == "pl" and k < 2:
+                continue
+            random = np.random.default_rng([k, number])
+            p = expit(random.normal(-0.5, 1.2, 300))
+            shift = k >= CHANGED and country == "fr"
+            clicked = (random.random(300) < expit(logit(p) + shift)).astype(int)
+            days = np.full(300, np.datetime64(DAYS[k]))
+            site = np.where(np.arange(300) % 2, 7, 12)
+            columns = {"p": p, "clicked": clicked, "at": days, "country": [country] * 300}
+            tables.append(pa.table({**columns, "site": site}))
+            folder = Path(f"by/country={country}/day={DAYS[k]}")
+            folder.mkdir(parents=True)
+            pq.write_table(tables[-1].drop(["country"]), folder / "x.parquet")
+    pq.write_table(pa.concat_tables(tables), "countries.parquet")
+    return "countries.parquet"
+
+
+def by_slice(told):
+    return {one["slice"]: one for one in told["slices"]}
+
+
+def test_every_slice_has_its_own_evidence_and_its_share_of_alpha(run, countries):
+    told = found(run, countries, *COLUMNS, "--time", "at", "--by", "country")
+    assert (told["format"], told["version"]) == ("calibtool-monitor-slices", 1)
+    assert (told["by"], told["alpha"], told["rows"]) == ("country", 0.05, 34 * 300)
+    slices = by_slice(told)
+    # two slices on the first day, a third of alpha each; a half of the last third for the later one
+    assert {name: one["needed"] for name, one in slices.items()} == {
+        "fr": pytest.approx(60),
+        "de": pytest.approx(60),
+        "pl": pytest.approx(120),
+    }
+    assert told["slices"][0]["slice"] == "fr"
+    assert slices["fr"]["change"]["period"] == "2026-11-07"
+    assert [slices[name]["alarm"] for name in ("de", "pl")] == [None, None]
+    assert [one["period"] for one in slices["pl"]["periods"]] == DAYS[2:]
+    # a slice is monitored as a file of its rows alone would be
+    alone = found(run, "by/country=fr", *COLUMNS, "--every", "day", "--alpha", str(0.05 / 3))
+    assert slices["fr"]["periods"] == alone["periods"]
+
+
+def test_slices_by_folders_and_cells_are_those_by_a_column(run, refused, countries):
+    by_column = found(run, countries, *COLUMNS, "--time", "at", "--by", "country")
+    by_folder = found(run, "by", *COLUMNS, "--by", "country")
+    assert [one["periods"] for one in by_folder["slices"]] == [
+        one["periods"] for one in by_column["slices"]
+    ]
+    for file in Path("by").rglob("*.parquet"):
+        day = file.parent.name.removeprefix("day=")
+        cells = Path("cells", file.parts[1], f"{day}.cells")
+        cells.parent.mkdir(parents=True, exist_ok=True)
+        assert run("cells", str(file), *COLUMNS, "-o", str(cells)).code == 0
+    by_cells = found(run, "cells", "--by", "country")
+    assert [one["periods"] for one in by_cells["slices"]] == [
+        one["periods"] for one in by_column["slices"]
+    ]
+    refused(
+        *("monitor", "cells", "--by", "site"),
+        says=("--by site needs rows, or cells of one slice in folders site=...",),
+    )
+
+
+def test_slices_of_two_columns_and_of_whole_numbers(run, countries):
+    told = found(run, countries, *COLUMNS, "--time", "at", "--by", "country,site")
+    names = {one["slice"] for one in told["slices"]}
+    assert names == {f"{c}, {s}" for c in ("fr", "de", "pl") for s in (7, 12)}
+    numbers = found(run, "by", *COLUMNS, "--every", "day", "--by", "site")
+    assert {one["slice"] for one in numbers["slices"]} == {"7", "12"}
+    assert sum(one["rows"] for one in numbers["slices"]) == 34 * 300
+
+
+def test_slices_in_words_in_csv_and_in_a_picture(run, countries):
+    words = ("monitor", countries, *COLUMNS, "--time", "at", "--by", "country", *NONE)
+    result = run(*words, "--plot", "m.svg")
+    assert result.code == 0, result.err
+    lines = result.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "countries.parquet: 3 slices, 10,200 rows, probabilities; by country"
+    title = ["slice", "days", "rows", "score", "frequency", "largest", "e", "needed", "alarm"]
+    assert lines[2].split() == title
+    assert [line.split()[0] for line in lines[4:7]] == ["fr", "de", "pl"]
+    told = " ".join(result.out.split())
+    assert "Alarm in 1 of 3 slices. fr: Calibration changed around 2026-11-07" in told
+    assert "the probability that any slice ever raises an alarm is at most 0.05" in told
+    drawn = Path("m.svg").read_text(encoding="utf-8")
+    assert drawn.count('id="limit"') == 3
+    assert "fr: 3,600 rows" in drawn
+    out = run(*words, "--format", "csv").out
+    table = list(csv.DictReader(io.StringIO(out)))
+    assert len(table) == 34
+    assert table[0]["slice"] == "fr"
+    quiet = run("monitor", "by", *COLUMNS, *NONE, "--by", "country", "--since", "2026-11-07")
+    assert quiet.code == 0
+    assert "No alarm in 3 slices. The most evidence is in " in " ".join(quiet.out.split())
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        ("nothing", "there is no column 'nothing'"),
+        ("p", "holds numbers with fractions"),
+        ("country,", "expected names of columns"),
+    ],
+)
+def test_columns_that_are_no_slices_are_refused(refused, countries, by, says):
+    refused("monitor", countries, *COLUMNS, "--time", "at", "--by", by, says=(says,))
+
+
+def test_identifiers_are_no_slices(refused):
+    columns = {"p": [0.5] * 201, "clicked": [0] * 201, "at": ["2026-11-01"] * 201}
+    pq.write_table(pa.table({**columns, "user": np.arange(201)}), "users.parquet")
+    refused(
+        *("monitor", "users.parquet", *COLUMNS, "--time", "at", "--by", "user"),
+        says=("at most 200 slices can be monitored",),
+    )
+
+
+# ------------------------------------------------------------------ mistakes
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 
 import calibtool as ct
+from calibtool.analysis.monitoring.read import in_memory
+from calibtool.analysis.monitoring.slices import monitor_slices
 from calibtool.data.slicing import with_extra
 from calibtool.decisions.costs import Costs
 from calibtool.diagrams import registry
+from calibtool.evaluation.resampling import Resampling
 from calibtool.metrics.conventions.reproduce import reproduce, spread
 from calibtool.reports.conventions import LibraryComparison, LibraryReport
 from calibtool.reports.render import FORMATS, TABLES, render, table_of
@@ -36,15 +39,27 @@ def rows(classes=2, seed=0):
     return with_extra(p, {"place": places})
 
 
-def monitoring():
-    """Three days, after the first of which the scores are too high."""
+def three_days():
+    """Return days, after the first of which the scores are too high."""
     rng = np.random.default_rng(1)
     days = {}
     for day, slope in (("2026-11-01", 1.0), ("2026-11-02", 0.4), ("2026-11-03", 0.4)):
         score = rng.random(400)
         labels = (rng.random(400) < slope * score).astype(int)
         days[day] = ct.Predictions.from_probs(score, labels)
-    return ct.monitor(days, **FEW)
+    return days
+
+
+def in_slices():
+    """The rows of three days in two slices, one of which appears later."""
+    slices = {"<at>": three_days(), "be & ch": dict(list(three_days().items())[1:])}
+    return monitor_slices(
+        {name: in_memory(days, "auto", 15) for name, days in slices.items()},
+        "place",
+        against="first",
+        alpha=0.05,
+        resampling=Resampling(resamples=FEW["resamples"]),
+    )
 
 
 RESULTS = {
@@ -71,7 +86,8 @@ RESULTS = {
     "LibraryComparison": lambda: LibraryComparison(
         "test.npz", spread(rows()), ct.evaluate(rows(), ["ece"], **FEW)["ece"]
     ),
-    "Monitoring": monitoring,
+    "Monitoring": lambda: ct.monitor(three_days(), **FEW),
+    "SliceMonitoring": in_slices,
 }
 DIAGRAMS = {
     name: (lambda name=name: registry.module_of(name).compute(rows(3), **FEW))

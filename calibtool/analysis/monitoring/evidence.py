@@ -1,15 +1,19 @@
-"""Evidence of a change and of miscalibration, as e-processes.
+"""Evidence of a change and of miscalibration, which may be looked at after every period.
 
-An e-process starts at 1. As long as its null hypothesis is true, the probability that it ever
-reaches 1 / alpha is at most alpha (Ville 1939), so it can be checked after every period and stopped
-at any time. Rows must be independent given their scores; the distribution of the scores, and how it
-changes, does not matter.
+Both start at 1. As long as their null hypothesis is true, the probability that they ever reach
+1 / alpha is at most alpha (Ville 1939). Rows must be independent given their scores; the
+distribution of the scores, and how it changes, does not matter.
 
-`of_change` tests that the calibration curve is the same in all periods, by universal inference
-(Wasserman, Ramdas & Balakrishnan 2020, section 8): the numerator is the likelihood of curves that
-were chosen before each period was seen, the denominator that of the best fixed curve for all
-periods so far. `of_miscalibration` tests that the scores are calibrated: the denominator is the
-likelihood of the scores themselves.
+`of_change` tests that P(y = 1 | score) is the same in all periods, whatever it is. The outcomes of
+a period are compared with all outcomes so far by scores that are exactly independent and standard
+normal under this hypothesis (`normal_scores`). The evidence is their likelihood under a mixture of
+changes over that without: a martingale. Nothing has to be learned or maximised, so that no evidence
+is lost to what the curve is. Which rows there are must not depend on earlier outcomes.
+
+`of_miscalibration` tests that the scores are calibrated. Rows with scores s, a mean score m and
+outcomes y in a cell of a period multiply the evidence by the product of 1 + b (y - m), where b is
+known before the outcomes. Its expectation is the product of 1 + b (s - m), which is at most 1: the
+logarithm is concave, and s - m is 0 in the mean. So cells need not be narrow.
 """
 
 from __future__ import annotations
@@ -18,32 +22,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calibtool.analysis.monitoring import calibration_curve
-from calibtool.analysis.monitoring.calibration_curve import softplus
-from calibtool.analysis.monitoring.grid import COARSE, FINE, logit, middles, pool, sigmoid
-from calibtool.analysis.monitoring.mixture import WHILE, Evidence, Mixture, log_sum
+from calibtool.analysis.monitoring import change_time, shape_bets
+from calibtool.analysis.monitoring.grid import COARSE, logit, middles, pool
+from calibtool.analysis.monitoring.normal_scores import normal_scores
+from calibtool.analysis.monitoring.score_groups import ScoreGroups, groups_of, information
+from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
-# Precisions of the bends of a learned curve: three ways to learn, from a curve that may bend at any
-# knot to nearly a straight line. They are mixed, so a poor one costs log(3) of evidence at most.
-_BENDS = (4.0, 100.0, 1e4)
-# Precision of the level and slope of a learned curve around the identity: standard deviation 2.
-_LINE = 0.25
-# The same for a curve learned in a window, around the curve known before the window: its level and
-# slope have a standard deviation of 0.35, since most changes are small.
-_WINDOW_LINE, _WINDOW_BEND = 8.0, 16.0
-# Gains in log-likelihood at which the fits of learned curves stop. A less exact curve is still a
-# valid bet, so these fits need less precision than the denominator.
-_LEARNED_ENOUGH, _WINDOW_ENOUGH = 0.01, 0.1
-# Levels and logarithms of slopes of the curves that stand for the first period: levels within +-3,
-# denser near 0, and slopes from 1 / 4.5 to 4.5.
-_LEVELS = np.sinh(np.linspace(-3.2, 3.2, 65)) / 4
-_SLOPES = np.linspace(-1.5, 1.5, 31)
-_LEVEL_SPREAD, _SLOPE_SPREAD = 2.0, 0.5  # standard deviations of their normal priors
+# Candidates whose bets are computed together: 30 MiB at most for 10,000 periods and 12 groups.
+# Periods before the first of them need not be looked at.
+_TOGETHER = 32
+# Sizes of the changes that are bet on, in log-odds: each twice the one before it, so that any
+# change is within a factor of 1.5 of one; and their weights, more for small ones.
+_SIZES = 0.05 * 2.0 ** np.arange(6)
+_SIZE_WEIGHTS = np.array([3, 3, 2, 2, 1, 1]) / 12
+# Weights of the kinds of miscalibration: level, slope, one group alone, and a curve that is
+# learned.
+_LEVEL, _SLOPE, _PLACE, _LEARNED = 0.35, 0.15, 0.2, 0.3
+_MEMORIES = (np.inf, 16.0, 4.0)  # half-lives, in periods, of what a curve is learned from
+_CAUTION = 16.0  # information in favour of no miscalibration: a standard deviation of 0.25
+_FARTHEST = 20.0  # largest logit of a score, as slopes are computed; 2e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The evidence after each period.
+
+    Attributes:
+        log_e: (T,) natural logarithm of the e-value.
+        when: (T,) posterior probability, after the last period, that the change came with each
+            period. The rest to 1 is the probability that there was no change.
+    """
+
+    log_e: Array
+    when: Array
 
 
 def of_change(at: Array, n: Array, y: Array) -> Evidence:
-    """Return the evidence that the calibration curve has changed.
+    """Return the evidence that P(y = 1 | score) has changed.
 
     Args:
         at: (C,) upper ends of the cells.
@@ -51,149 +67,154 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
     """
     (at, n), (_, y) = pool(at, n, COARSE), pool(at, y, COARSE)
     used = n.sum(0) > 0
-    n, y, z = n[:, used], y[:, used], logit(middles(at))[used]
-    knots = calibration_curve.knots(z, n[0])
-    hats = calibration_curve.basis(z, knots)
-    before = _before(hats, z, n, y, knots)
-    after = _after(hats, n, y, before.learned, knots)
-    scale, shift, prior = calibration_curve.changes(knots)
-    mixture = Mixture(before.log_p, prior, after)
-    for tau in mixture.candidates[1:]:
-        followed = slice(tau, tau + WHILE)
-        changed = scale[:, None] * before.learned[tau] + shift
-        gains = calibration_curve.log_likelihood(changed @ hats.T, n[followed], y[followed])
-        mixture.add(tau, gains, before.log_p[tau - 1], before.gain[tau])
-    return mixture.evidence(_best_so_far(hats, n, y, before.learned))
+    score = middles(at)[used]
+    n, y = n[:, used], y[:, used]
+    groups = groups_of(logit(score), n, score)
+    periods = len(n)
+    uniform = generator(Stream.CHANGE, 0).random((periods, groups.count))
+    z = normal_scores(n, y, groups.of, uniform)
+    starts, weights, left = change_time.candidates(periods)
+    total, when = np.log(left), np.zeros(periods)
+    totals, shares = np.cumsum(n, 0), _shares(n, groups, information(score))
+    for first in range(0, len(starts), _TOGETHER):
+        some = starts[first : first + _TOGETHER]
+        w = _expected(totals, shares, groups, some)
+        a, b = np.cumsum(w * z[some[0] :], axis=1), np.cumsum(w**2, axis=1)
+        log_p = shape_bets.log_ratio(a, b, groups)
+        log_p += np.log(weights[first : first + _TOGETHER])[:, None]
+        log_p[np.arange(some[0], periods) < some[:, None]] = -np.inf
+        total[some[0] :] = np.logaddexp(total[some[0] :], np.logaddexp.reduce(log_p, axis=0))
+        when[some] = log_p[:, -1]
+    when[starts] = np.exp(when[starts] - total[-1])
+    return Evidence(total, when)
 
 
-def of_miscalibration(at: Array, n: Array, y: Array) -> Evidence:
-    """Return the evidence that the scores are not calibrated; arguments as of `of_change`."""
-    (at, n), (_, y) = pool(at, n, FINE), pool(at, y, FINE)
+def _shares(n: Array, groups: ScoreGroups, weight: Array) -> Array:
+    """Return (T, C) means of normal scores, per change of the log-odds and earlier row of a cell.
+
+    The totals that a period is compared with contain the rows since the change, too: only the share
+    of those before it, of all rows so far in a cell, makes a difference.
+    """
+    rows = n * weight
+    compared = np.divide(rows, np.cumsum(n, 0), out=np.zeros_like(rows), where=n > 0)
+    member = groups.of[:, None] == np.arange(groups.count)
+    variance = (rows - n * compared) @ member
+    known = variance > 1e-9 * (rows @ member)  # some cell has earlier rows
+    known[: groups.start] = False
+    scale = np.divide(1, np.sqrt(variance), out=np.zeros_like(variance), where=known)
+    return np.asarray(compared * scale[:, groups.of])
+
+
+def _expected(totals: Array, shares: Array, groups: ScoreGroups, starts: Array) -> Array:
+    """Return (S, T - first, G) means of normal scores, per change of the log-odds with each start,
+    of the periods from the first start on.
+
+    Args:
+        totals: (T, C) rows of each cell so far.
+        shares: as `_shares` returns them.
+        groups: the groups of the cells.
+        starts: (S,) numbers of periods.
+    """
+    first = int(starts[0])
+    means = np.zeros((len(starts), len(totals) - first, groups.count))
+    for g in range(groups.count):
+        here = groups.of == g
+        means[:, :, g] = totals[starts - 1][:, here] @ shares[first:, here].T
+    means[np.arange(first, len(totals)) < starts[:, None]] = 0.0
+    return means
+
+
+def of_miscalibration(at: Array, n: Array, p: Array, y: Array) -> Evidence:
+    """Return the evidence that the scores are not calibrated.
+
+    Args:
+        at: (C,) upper ends of the cells.
+        n, p, y: (T, C) rows, their score mass and positive outcomes, one line per period.
+    """
+    (at, n), (_, p), (_, y) = (pool(at, x, COARSE) for x in (n, p, y))
     used = n.sum(0) > 0
-    low = np.concatenate([[0.0], at[:-1]])[used]
-    n, y, high = n[:, used], y[:, used], np.asarray(at, np.float64)[used]
-    z = logit((low + high) / 2)
-    knots = calibration_curve.knots(z, n[0])
-    hats = calibration_curve.basis(z, knots)
-    scale, shift, prior = calibration_curve.changes(knots)
-    gains = _bets(scale[:, None] * z + shift @ hats.T, low, high, n, y)
-    learned = _bets_each(_learned(hats, n, y, knots, _BENDS[0]) @ hats.T, low, high, n, y)
-    # one learned curve, whenever the change came: it is learned from all periods so far
-    after = [learned] * max(len(n) - 1, 0).bit_length()
-    mixture = Mixture(np.zeros(len(n)), prior, after, first=0.5)
-    for tau in mixture.candidates:
-        mixture.add(tau, gains[tau : tau + WHILE], 0.0, 0.0)
-    return mixture.evidence(np.zeros(len(n)))
+    n, p, y, z = n[:, used], p[:, used], y[:, used], logit(middles(at))[used]
+    score = np.clip(np.divide(p, n, out=np.zeros_like(p), where=n > 0), 0, 1)
+    groups = groups_of(z, n, score)
+    weights, gains = _bets(n, score, y, groups)
+    periods = len(n)
+    later, left = (x / 2 for x in change_time.weights_of(np.arange(1, periods + 1)))
+    starts, left = np.log(np.append(0.5, later)), np.append(0.5, left)
+    total = np.empty(periods)
+    running = np.full(len(weights), -np.inf)
+    for t in range(periods):
+        running = np.logaddexp(running, starts[t]) + gains[t]
+        total[t] = np.logaddexp(np.log(left[t]), np.logaddexp.reduce(running + np.log(weights)))
+    return Evidence(total, _dated(n, score, y, groups, starts, np.log(left[-1])))
 
 
-def _bets(curve: Array, low: Array, high: Array, n: Array, y: Array) -> Array:
-    """Return (T, H) log-likelihood ratios of H curves, (H, C) logits, to the scores."""
-    hit, miss = _ratios(curve, low, high)
-    return np.asarray(y @ (hit - miss).T + n @ miss.T)
+def _dated(
+    n: Array, score: Array, y: Array, groups: ScoreGroups, starts: Array, none: float
+) -> Array:
+    """Return (T,) posterior probabilities that the scores were calibrated until each period.
 
+    What is learned from all periods bets well without knowing when a change came. So this is told
+    by the shapes of `shape_bets`, with the normal approximation of the outcomes: it dates a change
+    and is no part of the evidence.
 
-def _bets_each(curve: Array, low: Array, high: Array, n: Array, y: Array) -> Array:
-    """Return (T,) log-likelihood ratios of one curve per period, (T, C) logits, to the scores."""
-    hit, miss = _ratios(curve, low, high)
-    return np.asarray((y * (hit - miss) + n * miss).sum(1))
-
-
-def _ratios(curve: Array, low: Array, high: Array) -> tuple[Array, Array]:
-    """Return log q / s and log (1 - q) / (1 - s) for the worst score s in each cell.
-
-    The scores within a cell are not known. s is the point of the cell nearest to the curve's
-    probability q, which makes the expected ratio smallest: if the scores are calibrated, the
-    expectation is at most 1 wherever in the cell they lie.
+    Args:
+        n, score, y: (T, C) rows, mean scores and positive outcomes.
+        groups: the groups of the cells.
+        starts: (T,) logarithms of the prior probabilities.
+        none: logarithm of the prior probability of no change.
     """
-    q = sigmoid(curve)
-    s = np.clip(q, low, high)
-    return np.log(q) - np.log(s), np.log1p(-q) - np.log1p(-s)
+    member = groups.of[:, None] == np.arange(groups.count)
+    a, b = (
+        np.cumsum((x @ member)[::-1], axis=0)[::-1]
+        for x in (y - n * score, n * score * (1 - score))
+    )
+    when = starts + shape_bets.log_ratio(a, b, groups)
+    return np.asarray(np.exp(when - np.logaddexp(np.logaddexp.reduce(when), none)))
 
 
-def _best_so_far(hats: Array, n: Array, y: Array, start: Array) -> Array:
-    """Return (T,) log-likelihoods of the best fixed curve for the periods up to each."""
-    no_penalty = np.zeros((hats.shape[1], hats.shape[1]))
-    sums = np.cumsum(n, 0), np.cumsum(y, 0)
-    return calibration_curve.fit(hats, *sums, start, no_penalty, start)[1]
+def _bets(n: Array, score: Array, y: Array, groups: ScoreGroups) -> tuple[Array, Array]:
+    """Return (H,) weights of the bets, and (T, H) logarithms of what each multiplies."""
+    line = np.log(np.maximum(score, 1e-300)) - np.log1p(-np.minimum(score, 1 - 1e-16))
+    line = np.clip(line, -_FARTHEST, _FARTHEST)
+    none = np.arange(len(n)) < groups.start
+    cuts = np.searchsorted(groups.of, np.arange(groups.count))
+    filled = np.flatnonzero(np.diff(np.append(cuts, len(groups.of))))
+    weights, gains = [], []
+    for size, share in zip(_SIZES, _SIZE_WEIGHTS, strict=True):
+        for way in (-size, size):
+            each = _gains(way, n, score, y)
+            places = np.add.reduceat(each, cuts[filled], axis=1)
+            places[none] = 0.0
+            slope = _gains((np.exp(way) - 1) * line, n, score, y).sum(1)
+            gains += [each.sum(1), slope, *places.T]
+            weights += [share / 2 * _LEVEL, share / 2 * _SLOPE]
+            weights += [share / 2 * _PLACE / len(filled)] * len(filled)
+    for memory in _MEMORIES:
+        shift = _learned(n, score, y, groups, memory)
+        shift[none] = 0.0
+        gains.append(_gains(shift[:, groups.of], n, score, y).sum(1))
+        weights.append(_LEARNED / len(_MEMORIES))
+    return np.array(weights), np.stack(gains, axis=1)
 
 
-@dataclass(frozen=True, eq=False)
-class _Before:
-    """Curves that were known before each period, and how well they predict it.
-
-    Attributes:
-        learned: (T, K) curve learned from the periods before each.
-        gain: (T,) log-likelihood of each period by that curve.
-        log_p: (T,) log-likelihood of all periods up to each, where every period is predicted by
-            curves known before it: a mixture of the ways to learn.
-    """
-
-    learned: Array
-    gain: Array
-    log_p: Array
+def _gains(shift: Array | float, n: Array, score: Array, y: Array) -> Array:
+    """Return log of the product of 1 + b (y - m) in each cell, for a shift of the log-odds by which
+    the likelihood of each outcome changes by that factor."""
+    return np.asarray(shift * y - n * np.log1p(score * np.expm1(shift)))
 
 
-def _before(hats: Array, z: Array, n: Array, y: Array, knots: Array) -> _Before:
-    """Return the learned curves; for each period, of the way that has predicted best so far."""
-    ways = np.stack([_learned(hats, n, y, knots, bend) for bend in _BENDS])
-    gains = np.stack([calibration_curve.each(way @ hats.T, n, y) for way in ways])
-    gains[:, 0] = _first(z, n[0], y[0], knots)
-    cumulative = np.cumsum(gains, axis=1)
-    best = np.concatenate([[0], np.argmax(cumulative, axis=0)[:-1]])
-    every = np.arange(len(n))
-    log_p = log_sum(cumulative, axis=0) - np.log(len(ways))
-    return _Before(ways[best, every], gains[best, every], log_p)
-
-
-def _learned(hats: Array, n: Array, y: Array, knots: Array, bend: float) -> Array:
-    """Return (T, K) curves, each learned from the periods before it; the first is the identity."""
-    precision = calibration_curve.prior(knots, _LINE, bend)
-    sums = np.cumsum(n, 0)[:-1], np.cumsum(y, 0)[:-1]
-    curves = np.tile(knots, (len(n), 1))
-    prior = curves[1:]
-    curves[1:], _ = calibration_curve.fit(hats, *sums, prior, precision, prior, _LEARNED_ENOUGH)
-    return curves
-
-
-def _after(hats: Array, n: Array, y: Array, learned: Array, knots: Array) -> list[Array]:
-    """Return how well curves learned in a window predict the period after it.
-
-    For windows of 1, 2, 4, ... periods, these are (T,) log-likelihoods of each period by the curve
-    learned in the window before it, around the curve that was known before the window. A value is
-    NaN where the window would begin before the first period.
-    """
-    precision = calibration_curve.prior(knots, _WINDOW_LINE, _WINDOW_BEND)
-    zero = np.zeros((1, n.shape[1]))
-    sums = [np.concatenate([zero, np.cumsum(x, 0)]) for x in (n, y)]
-    gains = []
-    for k in range(max(len(n) - 1, 0).bit_length()):
-        width = 2**k
-        rows, hits = (total[width:-1] - total[: -width - 1] for total in sums)
-        before = learned[: len(n) - width]
-        curves, _ = calibration_curve.fit(
-            hats, rows, hits, before, precision, before, _WINDOW_ENOUGH
-        )
-        gain = np.full(len(n), np.nan)
-        gain[width:] = calibration_curve.each(curves @ hats.T, n[width:], y[width:])
-        gains.append(gain)
-    return gains
-
-
-def _first(z: Array, n: Array, y: Array, knots: Array) -> float:
-    """Return the log-likelihood of the first period, before which nothing is known.
-
-    It is a mixture, half of straight lines with any level and slope, half of curves whose level
-    differs in each stretch of the scores. Both halves integrate over normal priors on a grid.
-    """
-    a, c = np.meshgrid(_LEVELS, np.exp(_SLOPES))
-    curve = a.reshape(-1, 1) + c.reshape(-1, 1) * z
-    weight = -((a / _LEVEL_SPREAD) ** 2) / 2 - (np.log(c) / _SLOPE_SPREAD) ** 2 / 2
-    lines = calibration_curve.log_likelihood(curve, n[None], y[None])[0] + weight.ravel()
-    line = log_sum(lines) - log_sum(weight)
-    curve = _LEVELS[:, None] + z
-    gains = curve * y - softplus(curve) * n
-    group = calibration_curve.stretches(z, n, knots)
-    parts = np.add.reduceat(gains, np.flatnonzero(np.diff(group, prepend=-1)), axis=1)
-    prior = -((_LEVELS / _LEVEL_SPREAD) ** 2) / 2
-    free = (log_sum(parts + prior[:, None], axis=0) - log_sum(prior)).sum()
-    return float(np.logaddexp(line, free) - np.log(2))
+def _learned(n: Array, score: Array, y: Array, groups: ScoreGroups, memory: float) -> Array:
+    """Return (T, G) shifts of the log-odds in each group, learned from the periods before each."""
+    keep = 0.5 ** (1 / memory)
+    member = groups.of[:, None] == np.arange(groups.count)
+    sums = np.stack([x @ member for x in (n, n * score, y)])
+    shifts = np.zeros((len(n), groups.count))
+    known = np.zeros_like(sums[:, 0])
+    for t in range(1, len(n)):
+        known = keep * known + sums[:, t - 1]
+        rows, mean = known[0], known[1] / np.maximum(known[0], 1e-300)
+        some = (mean > 0) & (mean < 1) & (rows > 0)
+        m, extra = mean[some], _CAUTION / (mean[some] * (1 - mean[some]))
+        rate = (known[2][some] + extra * m) / (rows[some] + extra)
+        shifts[t, some] = logit(np.clip(rate, 1e-9, 1 - 1e-9)) - logit(m)
+    return shifts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist
 from typing import Any
@@ -50,9 +50,9 @@ def monitor(
     The e-value is the evidence so far against the hypothesis that the calibration curve is the same
     in all periods (with `against="calibrated"`: that the scores are calibrated). If the hypothesis
     is true, the probability that the e-value ever reaches 1 / alpha is at most alpha, for any
-    number of periods (Ville 1939; universal inference: Wasserman, Ramdas & Balakrishnan 2020). The
-    test can therefore be checked after every period. The distribution of the scores in each period
-    does not matter. Rows must be independent given their scores.
+    number of periods (Ville 1939). The test can therefore be checked after every period. The
+    distribution of the scores in each period does not matter. Rows must be independent given their
+    scores.
 
     Args:
         periods: predictions by the name of their period, in order of time: each all that `ct.read`
@@ -108,9 +108,7 @@ def monitor_periods(
     _require_alike(series.source, periods)
     tick = progress or silent
     at = periods[0].cells.at
-    n, y = (np.stack([getattr(p.cells, name) for p in periods]) for name in "ny")
-    test = evidence.of_change if against == "first" else evidence.of_miscalibration
-    process = test(at, n, y)
+    process = _evidence(periods, against)
     edges = np.arange(1, bins + 1) / bins
     _require_edges(series.source, at, edges)
     # an alarm stays: the guarantee is that the largest e-value rarely reaches 1 / alpha
@@ -147,6 +145,15 @@ def monitor_periods(
         notes=series.notes,
     )
     return replace(monitoring, reading=reading(monitoring))
+
+
+def _evidence(periods: Sequence[Period], against: str) -> evidence.Evidence:
+    """Return the evidence against a null hypothesis of `NULLS`."""
+    n, p, y = (np.stack([getattr(period.cells, name) for period in periods]) for name in "npy")
+    at = periods[0].cells.at
+    if against == "first":
+        return evidence.of_change(at, n, y)
+    return evidence.of_miscalibration(at, n, p, y)
 
 
 def _bias(period: Period, resampling: Resampling) -> Estimate:

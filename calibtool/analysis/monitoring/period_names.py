@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path, PurePosixPath
@@ -251,3 +252,62 @@ def keys_of(values: Array, every: str, where: str, row: int) -> tuple[list[Key],
     if distinct.dtype.kind in "iufb":
         return [float(value) for value in distinct], index
     return [str(value) for value in distinct], index
+
+
+def ordered(keys: Collection[Key]) -> list[Key]:
+    """Return keys in order of time, number or name; texts that are all numbers are numbers."""
+    keys = list(keys)
+    texts = [key for key in keys if isinstance(key, str)]
+    if len(texts) == len(keys) and all(_is_number(text) for text in texts):
+        return sorted(keys, key=lambda key: float(str(key)))
+    if len({type(key) for key in keys}) > 1:
+        return sorted(keys, key=str)
+    return sorted(keys)
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a finite number."""
+    try:
+        return np.isfinite(float(text)).item()
+    except ValueError:
+        return False
+
+
+def names_of(keys: list[Key], every: str) -> list[str]:
+    """Return the names of the periods; those of files without what all paths have in common."""
+    if every != "file":
+        return [name_of(key, every) for key in keys]
+    parts = [Path(str(key)).parts for key in keys]
+    if len(keys) > 1:  # what differs: a file's name, or the folder of part-0.parquet
+        same = [len({path[-k] for path in parts if len(path) >= k}) == 1 for k in (1, 2)]
+        cut = 0 if not same[0] or min(map(len, parts)) < 2 else 1 + (same[1] and len(parts[0]) > 2)
+        parts = [path[: len(path) - cut] for path in parts]
+    short = [Path(path[-1]).stem if "." in path[-1] else path[-1] for path in parts]
+    if len(set(short)) == len(short):
+        return short
+    whole = ["/".join(path) for path in parts]
+    return whole if len(set(whole)) == len(whole) else [str(key) for key in keys]
+
+
+def gaps(keys: list[Key], every: str, most: int) -> Iterator[str]:
+    """Yield a note that names the days, weeks or months without rows, if there are any.
+
+    No more than `most` of them are counted.
+    """
+    if every not in CALENDAR:
+        return
+    missing: list[str] = []
+    for start, end in itertools.pairwise(key for key in keys if isinstance(key, date)):
+        day = _after(start, every)
+        while day < end and len(missing) < most:
+            missing.append(name_of(day, every))
+            day = _after(day, every)
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        yield f"no rows in {len(missing):,} {every}{'s' if len(missing) > 1 else ''}: {shown}"
+
+
+def _after(day: date, every: str) -> date:
+    """Return the first day of the next period; 31 days after the first of a month is the next."""
+    steps = {"day": 1, "week": 7, "month": 31}
+    return start_of(date.fromordinal(day.toordinal() + steps[every]), every)

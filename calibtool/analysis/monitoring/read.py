@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
-from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from calibtool.analysis.monitoring import period_names
+from calibtool.analysis.monitoring import period_names, slice_rows
 from calibtool.analysis.monitoring.period import Period
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
@@ -31,6 +28,8 @@ from calibtool.types import Array
 # Most periods: 27 years of days. A column of more values is not a column of periods but of
 # identifiers, and each period holds sums of some thousand cells.
 MOST = 10_000
+# the slice, "" for all rows, and the period
+Place: TypeAlias = tuple[str, period_names.Key]
 Sums: TypeAlias = dict[str, Exact]  # exact sums per cell, by the names that `Tally` gives them
 WEIGHTED = (
     "rows are weighted, and evidence from weighted rows is not valid: a row of weight 2 is not "
@@ -47,12 +46,14 @@ class Periods:
         every: length of a period: day, week, month, file, or a column or folder key.
         periods: cells of each period.
         notes: what the reader should know about the data.
+        names: names of the periods of all slices, some of which these may lack.
     """
 
     source: str
     every: str
     periods: tuple[Period, ...]
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -> Periods:
@@ -70,12 +71,18 @@ def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -
         for block in rows.blocks(MOST_ROWS):
             tally.add(*reduce_rows(_unweighted(block)).view(resolved))
         periods.append(Period(name, _cells(cells, tally.result()), rows.kind, resolved))
-    return Periods("periods", "period", tuple(periods))
+    return Periods("periods", "period", tuple(periods), names=tuple(data))
 
 
-def read(
+def read(pattern: str, every: str, **options: Any) -> Periods:
+    """Return the periods of all rows of files; options as for `read_slices`."""
+    return read_slices(pattern, every, (), **options)[""]
+
+
+def read_slices(
     pattern: str,
     every: str,
+    by: Sequence[str],
     *,
     time: str | None = None,
     choice: Choice | None = None,
@@ -83,18 +90,23 @@ def read(
     bins: int = 15,
     since: str | None = None,
     progress: Callable[[str, float], None] | None = None,
-) -> Periods:
-    """Read the periods of files, block by block.
+) -> dict[str, Periods]:
+    """Read the periods of every slice of files, block by block.
 
     Args:
         pattern: a file, a folder or a glob; folders are read with all subfolders.
         every: "day", "week", "month", "file", or the name of a column or of a folder key=value.
+        by: columns, or keys of folders key=value, whose values together name the slices; none for
+            one slice, "", of all rows.
         time: column of times, for days, weeks and months; None for the date in each file's path.
         choice: roles of the columns, and other options of reading.
         view: "top", "positive" or "auto".
         bins: number of bins whose edges the cells must end at, besides the usual numbers.
         since: name of the period to begin with; earlier periods are left out.
         progress: called with the name of the step and the share of it that is done.
+
+    Returns the slices in order of their first period, and by name within one. A slice has the
+    periods in which it has rows.
 
     Raises:
         InputError: no file can be read, rows are weighted or have no labels, or files differ in
@@ -106,17 +118,17 @@ def read(
     if time and every not in period_names.CALENDAR:
         raise UsageError(f"--time {time} needs --every day, week or month (got {every!r})")
     files = period_names.files_of(pattern)
-    reading = _Reading(pattern, every, time, choice or Choice(), view, _grid(bins))
+    reading = _Reading(pattern, every, tuple(by), time, choice or Choice(), view, _grid(bins))
     for number, file in enumerate(files):
         reading.add(file)
         if progress:
             progress("reading", (number + 1) / len(files))
-    return _from(reading.result(), since) if since else reading.result()
+    return reading.result(since)
 
 
 def _from(series: Periods, since: str) -> Periods:
     """Return the periods from `since` on. Raises UsageError if there is no such period."""
-    names = [period.name for period in series.periods]
+    names = series.names
     if since not in names:
         raise UsageError(
             f"--since {since}: there is no such period; there are {len(names):,}, from "
@@ -124,7 +136,9 @@ def _from(series: Periods, since: str) -> Periods:
         )
     first = names.index(since)
     notes = (f"{first:,} earlier periods are left out",) if first else ()
-    return replace(series, periods=series.periods[first:], notes=(*series.notes, *notes))
+    later = set(names[first:])
+    periods = tuple(period for period in series.periods if period.name in later)
+    return replace(series, periods=periods, notes=(*series.notes, *notes), names=names[first:])
 
 
 def _grid(bins: int) -> Grid:
@@ -160,8 +174,8 @@ def _counted(cells: Grid, score: Array, outcome: Array) -> Sums:
     return tally.result()
 
 
-def _plus(sums: dict[period_names.Key, Sums], key: period_names.Key, more: Sums) -> None:
-    """Add to the sums of a period.
+def _plus(sums: dict[Place, Sums], key: Place, more: Sums) -> None:
+    """Add to the sums of a period of a slice.
 
     The sums are exact, so that the order of rows and files does not change a bit of the result.
     """
@@ -179,10 +193,10 @@ class _Reading:
     """Files that are read one after the other into the sums of their periods.
 
     Attributes:
-        pattern, every, time, choice, view: as of `read`.
+        pattern, every, by, time, choice, view: as of `read_slices`.
         grid: cells that rows are summed in.
-        sums: exact sums of the rows of each period.
-        summaries: summary of each period, from .cells files.
+        sums: exact sums of the rows of each period of each slice.
+        summaries: summary of each period of each slice, from .cells files.
         shape: kind, classes and view of the first file, which all others must share.
         first: the first file.
         skipped: files that could not be read, and why.
@@ -190,12 +204,13 @@ class _Reading:
 
     pattern: str
     every: str
+    by: tuple[str, ...]
     time: str | None
     choice: Choice
     view: str
     grid: Grid
-    sums: dict[period_names.Key, Sums] = field(default_factory=dict)
-    summaries: dict[period_names.Key, Summary] = field(default_factory=dict)
+    sums: dict[Place, Sums] = field(default_factory=dict)
+    summaries: dict[Place, Summary] = field(default_factory=dict)
     shape: tuple[Kind, int | None, str] | None = None
     first: str = ""
     skipped: list[str] = field(default_factory=list)
@@ -207,30 +222,41 @@ class _Reading:
         """
         key = self._key(file)
         if file.suffix == period_names.CELLS:
-            self._add_cells(file.address, key)
+            self._add_cells(file, key)
             return
         try:
-            fresh = self._rows_of(file.address, key)
+            fresh = self._rows_of(file, key)
         except UnreadableError as error:
             if not self.choice.skip_bad_files:
                 raise
             self.skipped.append(f"skipped {error}")
             return
-        for period, sums in fresh.items():
-            _plus(self.sums, period, sums)
-        if len(self.sums) > MOST:
+        for place, sums in fresh.items():
+            _plus(self.sums, place, sums)
+        self._require_few(self.sums)
+
+    def _require_few(self, places: Collection[Place]) -> None:
+        """Check that there are not too many slices and periods. Raises UsageError."""
+        slices = {name for name, _ in places}
+        if len(slices) > slice_rows.MOST:
+            raise UsageError(
+                f"{self.pattern}: --by {','.join(self.by)} has more than {slice_rows.MOST} values; "
+                f"at most {slice_rows.MOST} slices can be monitored"
+            )
+        if len(places) > MOST:
+            of = f" of {len(slices):,} slices together" if self.by else ""
             raise UsageError(
                 f"{self.pattern}: {self.time or self.every} has more than {MOST:,} values; at most "
-                f"{MOST:,} periods can be monitored"
+                f"{MOST:,} periods{of} can be monitored"
             )
 
-    def _rows_of(self, address: str, key: period_names.Key | None) -> dict[period_names.Key, Sums]:
-        """Return the sums of a file's rows by period.
+    def _rows_of(self, file: period_names.File, key: period_names.Key | None) -> dict[Place, Sums]:
+        """Return the sums of a file's rows by slice and period.
 
         They are added to the others only after the whole file was read: of a file that turns out
         to be damaged, no row is used.
         """
-        source = open_source(address, replace(self.choice, skip_bad_files=False))
+        source = open_source(file.address, replace(self.choice, skip_bad_files=False))
         if source.unit:
             raise InputError(
                 f"{source.source}: {source.unit.text}: the test takes predictions to be "
@@ -241,21 +267,30 @@ class _Reading:
         view = one_score_view(self.view, source)
         self._require_alike(source, view)
         column = None if key is not None else self.time or self.every
-        if column:
-            source = source.also([column])
-        fresh: dict[period_names.Key, Sums] = {}
+        folders = period_names.partitions(file.parts)
+        further = [*([column] if column else []), *(x for x in self.by if x not in folders)]
+        if further:
+            source = source.also(further)
+        fresh: dict[Place, Sums] = {}
         row = 0
         for block in source.blocks(MOST_ROWS):
             score, outcome = reduce_rows(_unweighted(block)).view(view)
-            if key is not None:
-                _plus(fresh, key, _counted(self.grid, score, outcome))
-            else:
-                assert column
-                where = f"{source.source}: {column}"
-                keys, index = period_names.keys_of(block.extra[column], self.every, where, row)
-                for k, period in enumerate(keys[: MOST + 1]):  # one more shows that it is too many
-                    inside = index == k
-                    _plus(fresh, period, _counted(self.grid, score[inside], outcome[inside]))
+            where = f"{source.source}: {column}"
+            keys, period = (
+                ([key], np.zeros(block.rows, np.intp))
+                if key is not None
+                else period_names.keys_of(block.extra[str(column)], self.every, where, row)
+            )
+            names, part = slice_rows.of_rows(block, self.by, folders)
+            cells = part * len(keys) + period
+            places = {
+                code: (names[code // len(keys)], keys[code % len(keys)])
+                for code in np.unique(cells).tolist()
+            }
+            self._require_few({*fresh, *places.values()})
+            for code, place in places.items():
+                inside = cells == code
+                _plus(fresh, place, _counted(self.grid, score[inside], outcome[inside]))
             row += block.rows
         return fresh
 
@@ -270,17 +305,28 @@ class _Reading:
             return period_names.start_of(day, self.every)
         return period_names.partitions(file.parts).get(self.every)
 
-    def _add_cells(self, path: str, key: period_names.Key | None) -> None:
-        """Add a .cells file. Raises UsageError if its period is not that of a whole file."""
+    def _add_cells(self, file: period_names.File, key: period_names.Key | None) -> None:
+        """Add a .cells file. Raises UsageError if its period or slice is not that of a whole
+        file."""
+        path = file.address
         if key is None:
             option = f"--time {self.time}" if self.time else f"--every {self.every}"
             raise UsageError(
                 f"{path}: holds cells, but {option} needs rows; --every file makes each file a "
                 "period, --every day uses the date in its name"
             )
+        name = slice_rows.of_file(self.by, period_names.partitions(file.parts))
+        if name is None:
+            folders = "/".join(f"{column}=..." for column in self.by)
+            raise UsageError(
+                f"{path}: holds cells, but --by {','.join(self.by)} needs rows, or cells of one "
+                f"slice in folders {folders}"
+            )
         summary = load_cells(path)
         self._require_alike(summary, one_score_view(self.view, summary))
-        self.summaries[key] = self.summaries[key] + summary if key in self.summaries else summary
+        place = name, key
+        before = self.summaries.get(place)
+        self.summaries[place] = summary if before is None else before + summary
 
     def _require_alike(self, source: Source | Summary, view: str) -> None:
         """Check that a file has the kind, classes and view of the first."""
@@ -293,8 +339,11 @@ class _Reading:
                 f"{_described(self.shape)}; periods must be alike"
             )
 
-    def result(self) -> Periods:
-        """Return the periods in order. Raises InputError if no file could be read."""
+    def result(self, since: str | None = None) -> dict[str, Periods]:
+        """Return the periods of each slice in order, from `since` on.
+
+        Raises InputError if no file could be read, UsageError if there is no period `since`.
+        """
         if self.shape is None or not (self.sums or self.summaries):
             raise InputError(
                 f"{self.pattern}: no file could be read; {'; '.join(self.skipped[:3])}"
@@ -304,76 +353,37 @@ class _Reading:
                 f"{self.pattern}: holds files of cells and files of rows; give a pattern that "
                 "matches only one kind"
             )
+        places = self.sums or self.summaries
+        keys = period_names.ordered({key for _, key in places})
+        names = period_names.names_of(keys, self.every)
+        notes = (*self.skipped, *period_names.gaps(keys, self.every, MOST))
+        found = {}
+        for part in sorted({part for part, _ in places}):
+            periods = [
+                self._period((part, key), name)
+                for key, name in zip(keys, names, strict=True)
+                if (part, key) in places
+            ]
+            series = Periods(
+                without_secrets(self.pattern), self.every, tuple(periods), notes, tuple(names)
+            )
+            series = _from(series, since) if since else series
+            if series.periods:
+                found[part] = series
+        place = {name: k for k, name in enumerate(names)}
+        order = sorted(found, key=lambda part: (place[found[part].periods[0].name], part))
+        return {part: found[part] for part in order}
+
+    def _period(self, place: Place, name: str) -> Period:
+        """Return a period of a slice."""
+        assert self.shape is not None
         kind, _, view = self.shape
-        keys = _ordered(self.sums or self.summaries)
-        names = dict(zip(keys, _names(keys, self.every), strict=True))
-        periods = [
-            _of_summary(self.summaries[key], view, names[key])
-            if self.summaries
-            else Period(names[key], _cells(self.grid, self.sums[key]), kind, view)
-            for key in keys
-        ]
-        notes = (*self.skipped, *_gaps(keys, self.every))
-        return Periods(without_secrets(self.pattern), self.every, tuple(periods), notes)
+        if self.summaries:
+            return _of_summary(self.summaries[place], view, name)
+        return Period(name, _cells(self.grid, self.sums[place]), kind, view)
 
 
 def _described(shape: tuple[Kind, int | None, str]) -> str:
     """Return kind, classes and view in words."""
     kind, classes, view = shape
     return f"{kind} of {classes} classes, seen as {view}" if classes else kind
-
-
-def _ordered(sums: Mapping[period_names.Key, object]) -> list[period_names.Key]:
-    """Return keys in order of time, number or name; texts that are all numbers are numbers."""
-    keys = list(sums)
-    texts = [key for key in keys if isinstance(key, str)]
-    if len(texts) == len(keys) and all(_is_number(text) for text in texts):
-        return sorted(keys, key=lambda key: float(str(key)))
-    if len({type(key) for key in keys}) > 1:
-        return sorted(keys, key=str)
-    return sorted(keys)
-
-
-def _is_number(text: str) -> bool:
-    """Return whether a text is a finite number."""
-    try:
-        return np.isfinite(float(text)).item()
-    except ValueError:
-        return False
-
-
-def _names(keys: list[period_names.Key], every: str) -> list[str]:
-    """Return the names of the periods; those of files without what all paths have in common."""
-    if every != "file":
-        return [period_names.name_of(key, every) for key in keys]
-    parts = [Path(str(key)).parts for key in keys]
-    if len(keys) > 1:  # what differs: a file's name, or the folder of part-0.parquet
-        same = [len({path[-k] for path in parts if len(path) >= k}) == 1 for k in (1, 2)]
-        cut = 0 if not same[0] or min(map(len, parts)) < 2 else 1 + (same[1] and len(parts[0]) > 2)
-        parts = [path[: len(path) - cut] for path in parts]
-    short = [Path(path[-1]).stem if "." in path[-1] else path[-1] for path in parts]
-    if len(set(short)) == len(short):
-        return short
-    whole = ["/".join(path) for path in parts]
-    return whole if len(set(whole)) == len(whole) else [str(key) for key in keys]
-
-
-def _gaps(keys: list[period_names.Key], every: str) -> Iterator[str]:
-    """Yield a note that names the days, weeks or months without rows, if there are any."""
-    if every not in period_names.CALENDAR:
-        return
-    missing: list[str] = []
-    for start, end in itertools.pairwise(key for key in keys if isinstance(key, date)):
-        day = _after(start, every)
-        while day < end and len(missing) < MOST:
-            missing.append(period_names.name_of(day, every))
-            day = _after(day, every)
-    if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        yield f"no rows in {len(missing):,} {every}{'s' if len(missing) > 1 else ''}: {shown}"
-
-
-def _after(day: date, every: str) -> date:
-    """Return the first day of the next period; 31 days after the first of a month is the next."""
-    steps = {"day": 1, "week": 7, "month": 31}
-    return period_names.start_of(date.fromordinal(day.toordinal() + steps[every]), every)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from calibtool.analysis.monitoring.period import Monitoring, ScoreRange
-from calibtool.formatting import percent
+from calibtool.formatting import joined, percent
 
 # Standard deviations from which a range of the scores is mentioned. Of ten ranges without a change,
 # one exceeds 3 in fewer than 3 % of cases.
 _SHOWN = 3.0
+_HIGHEST = 6  # decimal logarithm of the largest e-value that is shown; more makes no difference
+_TOLD = 3  # slices with an alarm that the summary tells about; the table names all
 
 
 def reading(monitoring: Monitoring) -> str:
@@ -17,8 +22,8 @@ def reading(monitoring: Monitoring) -> str:
         return _quiet(monitoring, count)
     best = monitoring.changed[0]
     names = [period.name for period in monitoring.periods]
-    e = e_text(monitoring.periods[monitoring.alarmed].log10_e)
-    alarm = f"alarm {_when(monitoring.every)}{names[monitoring.alarmed]}, e = {e}"
+    e = e_text(monitoring.periods[monitoring.alarmed].log10_e, highest_of(monitoring.alpha))
+    alarm = f"alarm {_when(monitoring.every)}{names[monitoring.alarmed]}, e {_is(e)}"
     if monitoring.against == "calibrated":
         since = "" if best == 0 else f" since about {names[best]}"
         head = f"The scores are not calibrated{since} ({alarm})"
@@ -36,8 +41,9 @@ def _when(every: str) -> str:
 
 def _quiet(monitoring: Monitoring, count: int) -> str:
     """Return the sentence for no alarm."""
-    largest = e_text(monitoring.most)
-    limit = f"e would have to reach {1 / monitoring.alpha:g}, and is at most {largest} so far"
+    largest = e_text(monitoring.most, highest_of(monitoring.alpha))
+    needed = limit_text(monitoring.alpha)
+    limit = f"e would have to reach {needed}, and is at most {largest} so far"
     if monitoring.against == "calibrated":
         return f"No miscalibration visible in {count:,} periods: {limit}."
     if count == 1:
@@ -78,12 +84,53 @@ def _others(monitoring: Monitoring) -> str:
     return f" {total} more {tenths} of the scores show a {word} ({ways})."
 
 
-def e_text(log10_e: float) -> str:
-    """Return an e-value as text, from its decimal logarithm.
+def slices_reading(slices: Sequence[tuple[str, Monitoring]], alpha: float) -> str:
+    """Return a few sentences about slices, of which those with the most evidence come first."""
+    count = len(slices)
+    alarms = [pair for pair in slices if pair[1].alarmed is not None]
+    many = f"{count:,} slices" if count > 1 else "the only slice"
+    promise = (
+        f"If nothing changes, the probability that any slice ever raises an alarm is at most "
+        f"{alpha:g}."
+    )
+    if not alarms:
+        name, first = slices[0]
+        largest = e_text(first.most, highest_of(first.alpha))
+        return (
+            f"No alarm in {many}. The most evidence is in {name}: e would have to reach "
+            f"{limit_text(first.alpha)}, and is at most {largest} so far. {promise}"
+        )
+    told = " ".join(f"{name}: {monitoring.reading}" for name, monitoring in alarms[:_TOLD])
+    others = [name for name, _ in alarms[_TOLD:]]
+    more = f" Alarms also in {joined(others[:10])}" if others else ""
+    more += f" and {len(others) - 10:,} more" if len(others) > 10 else ""
+    what = f"Alarm in {len(alarms):,} of {many}." if count > 1 else "Alarm in the only slice."
+    return f"{what} {told}{more}{'.' if more else ''} {promise}"
 
-    >>> e_text(0.5), e_text(2.71), e_text(12.0), e_text(-3.2)
-    ('3.2', '513', '1.0e+12', '0.00063')
+
+def highest_of(alpha: float) -> int:
+    """Return the decimal logarithm of the largest e-value that is shown: a million, or a hundred
+    times what raises an alarm."""
+    return max(_HIGHEST, math.ceil(-math.log10(alpha)) + 2)
+
+
+def limit_text(alpha: float) -> str:
+    """Return the e-value that raises an alarm.
+
+    >>> limit_text(0.05), limit_text(0.05 / 12), limit_text(1e-8)
+    ('20', '240', '1e+08')
     """
+    return f"{1 / alpha:.4g}"
+
+
+def e_text(log10_e: float, highest: int = _HIGHEST) -> str:
+    """Return an e-value as text, from its decimal logarithm; of the largest one that is shown, too.
+
+    >>> e_text(0.5), e_text(2.71), e_text(5.5), e_text(12.0), e_text(-3.2)
+    ('3.2', '513', '3.2e+5', '> 1e6', '0.00063')
+    """
+    if log10_e > highest:
+        return f"> 1e{highest}"
     if log10_e >= 5:
         whole = int(log10_e)
         return f"{10 ** (log10_e - whole):.1f}e+{whole}".replace("10.0e", "9.9e")
@@ -92,6 +139,11 @@ def e_text(log10_e: float) -> str:
     if log10_e < -300:
         return "0"
     return f"{10**log10_e:.2g}"
+
+
+def _is(e: str) -> str:
+    """Return what follows "e" in a sentence."""
+    return e if e.startswith(">") else f"= {e}"
 
 
 def _percent(share: float) -> str:
