@@ -19,30 +19,35 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Resources": ("dask", "state"),
 }
 READING = "Reading options (--score, --labels, --filter and more): calibtool help reading"
+TABLES = "Options of tables (--name, --digits, --percent, --pm): calibtool help tables"
 
 
 class Grouped(click.Command):
-    """A command whose options are shown in groups; those of reading are told once, elsewhere."""
+    """A command whose options are shown in groups; those of `calibtool help` are told there."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         from calibtool.cli.options import READING as OF_READING
+        from calibtool.cli.side_by_side import LAYOUT
 
         found: dict[str, list[tuple[str, str]]] = {"Options": [], **{title: [] for title in GROUPS}}
-        reads = False
+        elsewhere = {READING: set(OF_READING), TABLES: set(LAYOUT)}
+        told = []
         for parameter in [one for one in self.get_params(ctx) if isinstance(one, click.Option)]:
             record = parameter.get_help_record(ctx)
             titles = [title for title, names in GROUPS.items() if parameter.name in names]
-            if parameter.name in OF_READING:
-                reads = True
+            lines = [line for line, names in elsewhere.items() if parameter.name in names]
+            if lines:
+                told += lines
             elif record is not None:
                 found[titles[0] if titles else "Options"].append(record)
         for title, records in found.items():
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records)
-        if reads:
+        if told:
             formatter.write_paragraph()
-            formatter.write_text(READING)
+        for line in sorted(set(told)):
+            formatter.write_text(line)
 
 
 class Sections(click.Group):
