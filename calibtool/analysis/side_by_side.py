@@ -76,7 +76,7 @@ def side_by_side(
     >>> rows = {name: evaluate(([p, 0.8], [1, 1]), "brier", ci="none") for name, p in
     ...     [("A", 0.6), ("B", 0.8)]}
     >>> print(side_by_side(rows, digits=2).to_latex().splitlines()[-4])
-    A & 0.20 \\\\
+    A & 0.10 \\\\
     """
     if not reports:
         raise UsageError("no reports; give at least one, by its name")

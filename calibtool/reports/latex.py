@@ -10,6 +10,7 @@ from calibtool.reports.table import Table
 
 DAGGER = "$^{\\dagger}$"
 _POWER = re.compile(r"([-+\d. ]*\d)e([-+]\d+)")
+_INTERVAL = re.compile(r"\[([^,\]]+), ([^,\]]+)\]")
 _NUMBERS = re.compile(r"([-+\d., \[\]]|inf|nan)*")  # and intervals
 _SPECIAL = {
     "\\": "\\textbackslash{}",
@@ -82,9 +83,15 @@ def number(text: str) -> str:
 
     >>> print(number("-0.2500"), number("1.0e-05"), number(""), number("yes & no"))
     $-$0.2500 $1.0 \\times 10^{-5}$ -- yes \\& no
+    >>> print(number("[-0.5, 2e+08]"), number("± 0.01"))
+    [$-$0.5, $2 \\times 10^{8}$] $\\pm$ 0.01
     """
     if not text:
         return "--"
+    if ends := _INTERVAL.fullmatch(text):
+        return f"[{number(ends[1])}, {number(ends[2])}]"
+    if text.startswith("± "):
+        return f"$\\pm$ {number(text[2:])}"
     if power := _POWER.fullmatch(text):
         return f"${power[1]} \\times 10^{{{int(power[2])}}}$"
     if not _NUMBERS.fullmatch(text):

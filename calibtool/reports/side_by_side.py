@@ -141,8 +141,11 @@ class _Sheet:
         digits = self.result.digits
         if not self._scaled(metric):
             return number(value, digits)
-        below = abs(value) < 1 and f"{abs(100 * value):.{digits}f}" == f"{100:.{digits}f}"
-        return percent(value, digits).removesuffix(" %") if below else number(100 * value, digits)
+        text = f"{100 * value + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
+        if value and float(text) == 0:
+            return number(100 * value, digits)
+        below = abs(value) < 1 and abs(float(text)) == 100
+        return percent(value, digits).removesuffix(" %") if below else text
 
     def _scaled(self, metric: str) -> bool:
         """Return whether a metric is shown in percent: if it lies between -1 and 1 in all rows."""

@@ -21,6 +21,7 @@ KNOWN = {
     "calibtool.formatting",
     "calibtool.reports",
     "calibtool.reports.page.markup",
+    "calibtool.reports.siunitx",
     "calibtool.reports.table",
     "calibtool.version",
 }
