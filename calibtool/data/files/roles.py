@@ -41,6 +41,7 @@ _PER_CLASS = {
         "probs": "probs?|probas?|probabilit(?:y|ies)|p",
     }.items()
 }
+_NUMBERED = re.compile(r"\d$")  # a column of a class that has a number rather than a name
 _NUMBER = re.compile(r"\d{1,9}")  # of a column per class; more digits, or other signs, are a name
 
 
@@ -192,7 +193,8 @@ def resolve(
     roles = _typed(table, Roles(kind, values, labels=labels, weights=weights))
     width = len(values) if len(values) > 1 else columns[values[0]].width
     names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
-    if names is None and len(values) > 1 and labels and columns[labels].family == "text":
+    words = labels is not None and columns[labels].family == "text"
+    if names is None and len(values) > 1 and (words or not all(map(_NUMBERED.search, values))):
         names = values  # columns that are called by their classes
     return replace(roles, class_names=names)
 
@@ -300,7 +302,7 @@ def by_option(
         return (key,), None
     several = tuple(name.strip() for name in key.split(","))
     if len(several) > 1 and all(name in columns for name in several):
-        return several, None
+        return several, _named_classes(role, several)
     pattern = re.compile(re.escape(key) + r"[_.]?(.+)", re.DOTALL)
     match = None
     if key and role in _PER_CLASS:
@@ -308,6 +310,15 @@ def by_option(
     if match:
         return match
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
+
+
+def _named_classes(role: str, columns: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the classes after which columns such as prob_cat are named, or None."""
+    pattern = _PER_CLASS.get(role)
+    matches = [pattern.fullmatch(name) if pattern else None for name in columns]
+    names = tuple(match[1] for match in matches if match)
+    numbered = all(map(_NUMBER.fullmatch, names))
+    return None if len(names) < len(columns) or numbered else names
 
 
 def _by_name(
@@ -367,8 +378,16 @@ def _class_names(
     suffixes: tuple[str, ...] | None,
     width: int | None,
 ) -> tuple[str, ...] | None:
-    """Return the names of the classes, or None; `width` is their number, if known."""
+    """Return the names of the classes, or None; `width` is their number, if known.
+
+    Raises InputError for names of the columns in another order.
+    """
     if choice.classes:
+        if suffixes and set(choice.classes) == set(suffixes) and choice.classes != suffixes:
+            raise InputError(
+                f"{table.source}: the columns are in another order of the classes: "
+                f"{', '.join(suffixes)}; leave out --classes, or list the classes in this order"
+            )
         return choice.classes
     key = named(table.source, table.columns, "classes", None)
     if key is not None and (width is None or table.columns[key].rows == width):
