@@ -25,28 +25,30 @@ TABLES = "Options of tables (--name, --digits, --percent, --pm): calibtool help 
 class Grouped(click.Command):
     """A command whose options are shown in groups; those of `calibtool help` are told there."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def grouped(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Return what help says of each option, by the title of its group, or by the line that
+        refers to `calibtool help`."""
         from calibtool.cli.options import READING as OF_READING
         from calibtool.cli.side_by_side import LAYOUT
 
-        found: dict[str, list[tuple[str, str]]] = {"Options": [], **{title: [] for title in GROUPS}}
-        elsewhere = {READING: set(OF_READING), TABLES: set(LAYOUT)}
-        told = []
-        for parameter in [one for one in self.get_params(ctx) if isinstance(one, click.Option)]:
+        groups = {**GROUPS, TABLES: tuple(LAYOUT), READING: OF_READING}
+        found: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Options", *groups)}
+        for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            titles = [title for title, names in GROUPS.items() if parameter.name in names]
-            lines = [line for line, names in elsewhere.items() if parameter.name in names]
-            if lines:
-                told += lines
-            elif record is not None:
+            if isinstance(parameter, click.Option) and record is not None:
+                titles = [title for title, names in groups.items() if parameter.name in names]
                 found[titles[0] if titles else "Options"].append(record)
+        return {title: records for title, records in found.items() if records}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        found = self.grouped(ctx)
+        told = [line for line in (TABLES, READING) if found.pop(line, None)]
         for title, records in found.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
+            with formatter.section(title):
+                formatter.write_dl(records)
         if told:
             formatter.write_paragraph()
-        for line in sorted(set(told)):
+        for line in told:
             formatter.write_text(line)
 
 
