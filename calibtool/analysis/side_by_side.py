@@ -22,7 +22,7 @@ class SideBySide(Shown):
 
     Attributes:
         reports: each by the name of its model or file; at least one.
-        digits: decimals.
+        digits: decimals; with `percent`, of percentages, and other numbers have two more.
         percent: whether metrics between -1 and 1 are printed as percentages.
         half_widths: whether a number is printed with ± the distance to the farther end of its
             interval, rather than with the interval.
@@ -63,7 +63,8 @@ def side_by_side(
 
     Args:
         reports: each by the name that the table has for it.
-        digits: decimals; 4 if None, and 2 of percentages.
+        digits: decimals; with `percent`, of percentages, and other numbers have two more, so that
+            all are as precise. None for 4, and with `percent` for 2.
         percent: print metrics between -1 and 1, such as an error or the accuracy, as percentages.
         half_widths: print ± the distance to the farther end of an interval, not the interval.
 

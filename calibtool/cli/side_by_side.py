@@ -49,7 +49,8 @@ layout = shared.stack(
         "--digits",
         type=int,
         metavar="N",
-        help="Decimals; a number that would read 0 has more  [default: 4; 2 with --percent]",
+        help="Decimals; with --percent, of percentages: other numbers then have two more  "
+        "[default: 4; 2 with --percent]",
     ),
     click.option(
         "--percent",

@@ -39,7 +39,11 @@ def table(result: SideBySide, width: int | None) -> Table:
             for record in evaluation.records(report)
         ],
         key="",
-        notes=[*_notes(sheet, brackets=grid is not None), *_remarks(result)],
+        notes=[
+            *_notes(sheet, brackets=grid is not None),
+            *_remarks(result),
+            *_readings(result),
+        ],
         body={
             "reports": [
                 {"name": name, **evaluation.body(report)} for name, report in result.reports.items()
@@ -140,7 +144,7 @@ class _Sheet:
         """Return a number, or the number of a percentage; less than 1 never reads 100."""
         digits = self.result.digits
         if not self._scaled(metric):
-            return number(value, digits)
+            return number(value, digits + 2 * self.result.percent)
         text = f"{100 * value + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
         if value and float(text) == 0:
             return number(100 * value, digits)
@@ -196,11 +200,15 @@ def _missing(sheet: _Sheet) -> Iterator[Note]:
 
 
 def _remarks(result: SideBySide) -> Iterator[Note]:
-    """Return notes, warnings and the reading of each report, under its name."""
+    """Return notes and warnings of each report under its name."""
     for name, report in result.reports.items():
         for note in evaluation.remarks(report):
             lines = Lines.of(f"{name}: {line}" for line in note.text.split("\n"))
             yield Note(lines, note.tone)
+
+
+def _readings(result: SideBySide) -> Iterator[Note]:
+    """Return the reports in words, and what the table does not answer."""
     yield Note(Lines.of(f"{name}: {_reading(report)}" for name, report in result.reports.items()))
     if len(result.reports) > 1:
         yield Note("Do they differ by more than chance, on the same rows? calibtool compare")
@@ -228,6 +236,10 @@ def _paper(sheet: _Sheet) -> Table:
         cells=cells,
         records=(),
         key="",
-        notes=[*_notes(sheet, brackets=True), *dict.fromkeys(filter(None, signed))],
+        notes=[
+            *_notes(sheet, brackets=True),
+            *_remarks(sheet.result),
+            *dict.fromkeys(filter(None, signed)),
+        ],
         decimals=True,
     )

@@ -142,7 +142,7 @@ def test_percent_digits_and_half_widths(run, files, file):
     assert row[:3] == [
         f"{100 * accuracy.value:.2f}",
         f"[{100 * accuracy.low:.2f}, {100 * accuracy.high:.2f}]",
-        f"{nll.value:.2f}",
+        f"{nll.value:.4f}",  # as precise as percentages
     ]
     (row,) = cells(run(*words, "--digits", "3", "--pm").out).values()
     half = max(nll.high - nll.value, nll.value - nll.low)
