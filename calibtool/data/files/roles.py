@@ -14,15 +14,8 @@ from calibtool.errors import InputError, NoScoresError, UsageError
 ALIASES: dict[str, tuple[str, ...]] = {
     "logits": ("logits", "logit", "log_probs", "log_prob", "logprobs", "log_probabilities"),
     "probs": (
-        "probs",
-        "prob",
-        "probabilities",
-        "probability",
-        "proba",
-        "probas",
-        "y_prob",
-        "softmax",
-        "posteriors",
+        *("probs", "prob", "probabilities", "probability", "proba", "probas"),
+        *("y_prob", "softmax", "posteriors"),
     ),
     "score": ("score", "scores"),
     "labels": ("labels", "label", "y", "y_true", "targets", "target", "true_labels", "label_ids"),
@@ -41,7 +34,7 @@ _PER_CLASS = {
         "probs": "probs?|probas?|probabilit(?:y|ies)|p",
     }.items()
 }
-_NUMBERED = re.compile(r"\d$")  # a column of a class that has a number rather than a name
+_NUMBERED = re.compile(r"\d$")  # a column whose class has a number, and no name
 _NUMBER = re.compile(r"\d{1,9}")  # of a column per class; more digits, or other signs, are a name
 
 
@@ -193,9 +186,9 @@ def resolve(
     roles = _typed(table, Roles(kind, values, labels=labels, weights=weights))
     width = len(values) if len(values) > 1 else columns[values[0]].width
     names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
-    words = labels is not None and columns[labels].family == "text"
-    if names is None and len(values) > 1 and (words or not all(map(_NUMBERED.search, values))):
-        names = values  # columns that are called by their classes
+    if names is None and len(values) > 1:  # columns that are called by their classes
+        words = labels is not None and columns[labels].family == "text"
+        names = values if words or not all(map(_NUMBERED.search, values)) else None
     return replace(roles, class_names=names)
 
 
@@ -315,10 +308,9 @@ def by_option(
 def _named_classes(role: str, columns: Sequence[str]) -> tuple[str, ...] | None:
     """Return the classes after which columns such as prob_cat are named, or None."""
     pattern = _PER_CLASS.get(role)
-    matches = [pattern.fullmatch(name) if pattern else None for name in columns]
-    names = tuple(match[1] for match in matches if match)
-    numbered = all(map(_NUMBER.fullmatch, names))
-    return None if len(names) < len(columns) or numbered else names
+    names = [match[1] for name in columns if pattern and (match := pattern.fullmatch(name))]
+    named = len(names) == len(columns) and not all(map(_NUMBER.fullmatch, names))
+    return tuple(names) if named else None
 
 
 def _by_name(
@@ -378,17 +370,15 @@ def _class_names(
     suffixes: tuple[str, ...] | None,
     width: int | None,
 ) -> tuple[str, ...] | None:
-    """Return the names of the classes, or None; `width` is their number, if known.
-
-    Raises InputError for names of the columns in another order.
-    """
-    if choice.classes:
-        if suffixes and set(choice.classes) == set(suffixes) and choice.classes != suffixes:
-            raise InputError(
-                f"{table.source}: the columns are in another order of the classes: "
-                f"{', '.join(suffixes)}; leave out --classes, or list the classes in this order"
-            )
-        return choice.classes
+    """Return the names of the classes, or None; `width` is their number, if known."""
+    given = tuple(choice.classes)
+    if suffixes and given != suffixes and set(given) == set(suffixes):
+        raise InputError(
+            f"{table.source}: the columns are in another order of the classes: "
+            f"{', '.join(suffixes)}; leave out --classes, or list them in this order"
+        )
+    if given:
+        return given
     key = named(table.source, table.columns, "classes", None)
     if key is not None and (width is None or table.columns[key].rows == width):
         _require_type(table, key, "classes", {"numbers", "text"}, "a name per row")
