@@ -62,7 +62,7 @@ def command(name: str) -> click.Command:
 @click.option(
     "--background",
     metavar="CLASS",
-    help="Also average errors over all classes but this one.",
+    help="Also average errors without this class (number or name).",
 )
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")

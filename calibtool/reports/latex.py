@@ -40,7 +40,7 @@ def render(whole: Table) -> str:
         ]
         types = " ".join(["l", *(kind for kind, _, _ in columns)])
         heads = [heads[0], *(head for _, head, _ in columns)]
-        rows = [list(row) for row in zip(*(cells for _, _, cells in columns), strict=True)]
+        rows = [[cells[k] for _, _, cells in columns] for k in range(len(part.cells))]
     else:
         types = f"l{'r' * (len(heads) - 1)}"
         rows = [_numbers(part, row, cells[1:]) for row, cells in enumerate(part.cells)]

@@ -73,7 +73,7 @@ def test_classes_in_another_order_than_the_columns_are_refused(refused, run, tab
     for command in (("evaluate",), ("fit", "temperature")):
         refused(
             *(*command, path, "--classes", "cat,dog,great ape"),
-            says=(f"{path}: the columns are in another order of the classes: great ape, cat, dog",),
+            says=(f"{path}: --classes has another order than the columns, which name great ape",),
         )
     same = run("evaluate", path, "--classes", "great ape,cat,dog", "--ci", "none")
     assert same.out == run("evaluate", path, "--ci", "none").out

@@ -101,6 +101,13 @@ def test_files_need_not_have_the_same_metrics(run, files):
     assert cells(text.out)["answers"][2:] == ["{--}", ""]
 
 
+@pytest.mark.parametrize("format_", ["table", "markdown", "latex", "csv", "json"])
+def test_a_table_without_any_number(run, files, format_):
+    done = run("evaluate", *files, "--metrics", "ood-auroc", *FEW, "--format", format_)
+    assert done.code == 0
+    assert "needs a second file" in done.out
+
+
 def test_a_table_for_a_paper(run, files):
     words = (
         "evaluate",

@@ -374,7 +374,7 @@ def _class_names(
     given = tuple(choice.classes)
     if suffixes and given != suffixes and set(given) == set(suffixes):
         raise InputError(
-            f"{table.source}: the columns are in another order of the classes: "
+            f"{table.source}: --classes has another order than the columns, which name "
             f"{', '.join(suffixes)}; leave out --classes, or list them in this order"
         )
     if given:
