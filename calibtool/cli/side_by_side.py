@@ -75,7 +75,11 @@ def wanted(context: click.Context) -> bool:
     from calibtool.errors import UsageError
 
     given, files = context.params, context.params["files"]
-    typed = [option for name, option in LAYOUT.items() if given[name] not in ((), None, False)]
+    typed = [
+        option
+        for name, option in LAYOUT.items()
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
     asked = ["several files"] if len(files) > 1 else typed
     others = [option for name, option in OTHERS.items() if given[name]]
     if asked and others:

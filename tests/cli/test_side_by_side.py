@@ -227,6 +227,7 @@ def test_mistakes_are_named(refused, files, options, says):
 def test_an_error_names_the_file(refused, files, data):
     np.savez("bad.npz", logits=data.logits, labels=data.labels + 1)
     refused("evaluate", "good.npz", "bad.npz", says=("bad.npz: ",))
+    refused("evaluate", "good.npz", "--digits", "0", "--format", "csv", says=("--digits only",))
     refused(
         "evaluate", "good.npz", "--pm", "--by", "x", says=("--by cannot be combined with --pm",)
     )
