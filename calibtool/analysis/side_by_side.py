@@ -79,8 +79,8 @@ def side_by_side(
     >>> print(side_by_side(rows, digits=2).to_latex().splitlines()[-4])
     A & 0.10 \\\\
     """
-    if not reports:
-        raise UsageError("no reports; give at least one, by its name")
+    if not isinstance(reports, Mapping) or not reports:
+        raise UsageError("expected at least one report by its name, as in {'ResNet': report}")
     for name, report in reports.items():
         if not isinstance(report, Report):
             raise UsageError(

@@ -252,7 +252,8 @@ def test_python_has_the_same_table(run, files):
     assert list(table.to_pandas()["file"]) == ["A", "A", "B", "B"]
     other = ct.evaluate(files[0], "nll", resamples=30, level=0.9)
     for wrong, says in (
-        ({}, "no reports"),
+        ({}, "expected at least one report by its name"),
+        ([other], "expected at least one report by its name"),
         ({"A": "good.npz"}, "A: expected a report"),
         (reports | {"C": other}, "levels (0.9, 0.95)"),
     ):
