@@ -46,6 +46,7 @@ _HOME = {
     "scan": "calibtool.data.files.open",
     "search_slices": "calibtool.analysis.slice_search",
     "select": "calibtool.analysis.selection",
+    "side_by_side": "calibtool.analysis.side_by_side",
     "significance": "calibtool.analysis.significance.run",
     "write_report": "calibtool.reports.page.write",
 }
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from calibtool.analysis.label_shift import estimate_prior as estimate_prior
     from calibtool.analysis.monitoring.monitor import monitor as monitor
     from calibtool.analysis.selection import select as select
+    from calibtool.analysis.side_by_side import side_by_side as side_by_side
     from calibtool.analysis.significance.run import significance as significance
     from calibtool.analysis.slice_search import search_slices as search_slices
     from calibtool.analysis.slices import evaluate_by as evaluate_by

@@ -36,6 +36,10 @@ class Shown:
     def _repr_html_(self) -> str:
         return str(_reports().render(self, "html"))
 
+    def to_latex(self) -> str:
+        """Return the result as a LaTeX table with the rules of booktabs."""
+        return str(_reports().render(self, "latex"))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document that the command line writes with --format json."""
         document: dict[str, Any] = _reports().document_of(self)

@@ -69,6 +69,8 @@ def completion(ctx: click.Context, shell: str) -> None:
     calibtool completion zsh >> ~/.zshrc
     calibtool completion fish > ~/.config/fish/completions/calibtool.fish
     calibtool completion powershell >> $PROFILE
+
+    `calibtool man FOLDER` writes manual pages.
     """
     found = get_completion_class(shell)
     assert found is not None

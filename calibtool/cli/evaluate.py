@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from calibtool.cli import options as shared
+from calibtool.cli import side_by_side
 from calibtool.cli.files import Column, Input
 from calibtool.cli.groups import Grouped
 
 if TYPE_CHECKING:
+    from calibtool.analysis.side_by_side import SideBySide
     from calibtool.errors import NoScoresError
     from calibtool.evaluation.report import Report
+    from calibtool.types import Progress
 
 INTERVALS = ("ci", "resamples", "level", "seed")
 
@@ -23,7 +27,7 @@ def command(name: str) -> click.Command:
 
 
 @click.command(cls=Grouped)
-@click.argument("file", type=Input())
+@click.argument("files", type=Input(), metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "--metrics",
     metavar="LIST",
@@ -37,7 +41,11 @@ def command(name: str) -> click.Command:
     help="In every slice; also a,b, `predicted`, `confidence`.",
 )
 @click.option(
-    "--calibrator", type=Input(), metavar="JSON", help="Also measure after this calibrator."
+    "--calibrator",
+    type=Input(),
+    metavar="JSON",
+    multiple=True,
+    help="Also measure after this calibrator; one, or one per FILE.",
 )
 @click.option(
     "--ood",
@@ -54,7 +62,7 @@ def command(name: str) -> click.Command:
 @click.option(
     "--background",
     metavar="CLASS",
-    help="Also average errors over all classes but this one (its number, from 0, or its name).",
+    help="Also average errors without this class (number or name).",
 )
 @click.option("--plot", is_flag=True, help="Also draw a reliability diagram in the terminal.")
 @click.option("--signatures", is_flag=True, help="Print how to reproduce each number.")
@@ -63,13 +71,14 @@ def command(name: str) -> click.Command:
 @shared.cluster
 @shared.intervals
 @shared.passes
-@shared.output
+@side_by_side.output
+@side_by_side.layout
 @shared.reading
 def evaluate(
-    file: str,
+    files: tuple[str, ...],
     metrics: str | None,
     by: tuple[str, ...],
-    calibrator: str | None,
+    calibrator: tuple[str, ...],
     ood: str | None,
     sets: str | None,
     background: str | None,
@@ -81,38 +90,40 @@ def evaluate(
     output: str | None,
     **options: Any,
 ) -> None:
-    """Measure the calibration of the predictions in FILE, with intervals.
+    """Measure the calibration of each FILE, with intervals, in one table.
 
     \b
     calibtool evaluate test.npz --metrics all --plot
-    calibtool evaluate test.npz --calibrator temperature.json
     calibtool evaluate visits.parquet --by country --cluster user_id
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked
+    calibtool evaluate a.npz b.npz --metrics paper --format latex --percent
     """
     from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.cli.sets import report_on
-    from calibtool.errors import NoScoresError
     from calibtool.metrics.resolve import beside_background
     from calibtool.metrics.spec import parse_list
 
+    context = click.get_current_context()
+    beside = side_by_side.wanted(context)
+    layout = {name: options.pop(name) for name in side_by_side.LAYOUT}
     if sets:
-        out.show(report_on(file, sets, by, options), format_, output)
+        out.show(report_on(files[0], sets, by, options), format_, output)
         return
-    _require_possible(click.get_current_context())
+    _require_possible(context)
     # before anything is opened: a mistyped metric costs no reading and no cluster
     specs = parse_list(_default(by, options) if metrics is None else metrics)
-    fitted = load_calibrator(calibrator) if calibrator else None
-    given = {name: options[name] for name in ("cluster", *INTERVALS)}
-    try:
-        source = shared.readable(file, options, fitted.columns if fitted else ())
-    except NoScoresError as error:
-        if library or conventions or by or plot or fitted or ood or options.get("state"):
-            raise
-        report = _accuracy(error, specs, **given)
-        out.emit(_rendered(report, format_, output, signatures=signatures), output)
+    fitted: list[Any] = [load_calibrator(path) for path in calibrator] or [None]
+    if not (library or conventions or by or plot):
+        each = fitted * len(files) if len(fitted) == 1 else fitted
+        reports = _reports(files, specs, each, ood, background, options)
+        shown: Any = shared.with_flags(reports[0], context)
+        if beside:
+            shown = side_by_side.result(reports, files, layout)
+        out.emit(_rendered(shown, reports, format_, output, signatures=signatures), output)
         return
+    source = shared.readable(files[0], options, fitted[0].columns if fitted[0] else ())
     if library or conventions:
         with out.progress() as progress:
             text = _conventions(source, library, format_, out.terminal(output), progress, options)
@@ -121,24 +132,75 @@ def evaluate(
     if background is not None:
         specs = beside_background(specs, source, background)
     if by:
-        out.emit(_sliced(source, by, specs, fitted, format_, output, options), output)
+        out.emit(_sliced(source, by, specs, fitted[0], format_, output, options), output)
         return
     other = shared.source(ood, {}) if ood else None
     with out.progress() as progress:
-        report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
-        drawn = _picture(source, fitted, progress, options, output) if plot else ""
-    report = shared.with_flags(report, click.get_current_context())
-    out.emit(_rendered(report, format_, output, signatures=signatures) + drawn, output)
+        settings = {"calibrator": fitted[0], "ood": other, "progress": progress, **options}
+        report = shared.with_flags(measure(source, specs, **settings), context)
+        drawn = _picture(source, fitted[0], progress, options, output)
+    text = _rendered(report, [report], format_, output, signatures=signatures)
+    out.emit(text + drawn, output)
 
 
-def _rendered(report: Report, format_: str, output: str | None, *, signatures: bool) -> str:
-    """Return a report in a format, followed by how to reproduce each number."""
+def _reports(
+    files: Sequence[str],
+    specs: list[Any],
+    fitted: Sequence[Any],
+    ood: str | None,
+    background: str | None,
+    options: dict[str, Any],
+) -> list[Report]:
+    """Return the report of each file, with its calibrator; of a log without confidences, the
+    accuracy alone."""
+    from calibtool.analysis.evaluate import evaluate as measure
+    from calibtool.cli import output as out
+    from calibtool.errors import NoScoresError
+    from calibtool.metrics.resolve import beside_background
+
+    reports = []
+    with out.progress() as progress:
+        for file, calibrator in zip(files, fitted, strict=True):
+            given, asked = dict(options), specs
+            try:
+                source = shared.readable(file, given, calibrator.columns if calibrator else ())
+            except NoScoresError as error:
+                if calibrator or ood or options.get("state"):
+                    raise
+                intervals = {name: options[name] for name in ("cluster", *INTERVALS)}
+                reports.append(_accuracy(error, specs, **intervals))
+                continue
+            if background is not None:
+                asked = beside_background(specs, source, background)
+            other = shared.source(ood, {}) if ood else None
+            more = {"calibrator": calibrator, "ood": other, **given}
+            reports.append(measure(source, asked, progress=_named(progress, file, files), **more))
+    return reports
+
+
+def _named(progress: Progress, file: str, files: Sequence[str]) -> Progress:
+    """Return a progress callback that names the file, where there are several."""
+    if len(files) == 1:
+        return progress
+    return lambda stage, share: progress(f"{file}: {stage}", share)
+
+
+def _rendered(
+    shown: Report | SideBySide,
+    reports: Sequence[Report],
+    format_: str,
+    output: str | None,
+    *,
+    signatures: bool,
+) -> str:
+    """Return a result in a format, followed by how to reproduce each number of its reports."""
     from calibtool.cli import output as out
     from calibtool.reports.render import render
 
-    text = render(report, format_, **out.terminal(output))
+    text = render(shown, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
-        lines = [e.signature for e in (*report.estimates, *report.after) if not e.missing]
+        every = (e for report in reports for e in (*report.estimates, *report.after))
+        lines = dict.fromkeys(e.signature for e in every if not e.missing)
         text += "\n" + "\n".join(f"    {line}" for line in lines) + "\n"
     return text
 

@@ -22,14 +22,10 @@ def example(folder: str) -> None:
     from pathlib import Path
 
     from calibtool.cli.output import message
-    from calibtool.data.files.write import whole_file
-    from calibtool.errors import UsageError
+    from calibtool.data.files.write import make_folder, whole_file
 
     target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{target}: cannot be created: {error.strerror}") from error
+    make_folder(target)
     for path in _shipped():
         with whole_file(target / path.name) as file:
             file.write(path.read_bytes())

@@ -19,30 +19,37 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Resources": ("dask", "state"),
 }
 READING = "Reading options (--score, --labels, --filter and more): calibtool help reading"
+TABLES = "Options of tables (--name, --digits, --percent, --pm): calibtool help tables"
 
 
 class Grouped(click.Command):
-    """A command whose options are shown in groups; those of reading are told once, elsewhere."""
+    """A command whose options are shown in groups; those of `calibtool help` are told there."""
+
+    def grouped(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Return what help says of each option, by the title of its group, or by the line that
+        refers to `calibtool help`."""
+        from calibtool.cli.options import READING as OF_READING
+        from calibtool.cli.side_by_side import LAYOUT
+
+        groups = {**GROUPS, TABLES: tuple(LAYOUT), READING: OF_READING}
+        found: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Options", *groups)}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if isinstance(parameter, click.Option) and record is not None:
+                titles = [title for title, names in groups.items() if parameter.name in names]
+                found[titles[0] if titles else "Options"].append(record)
+        return {title: records for title, records in found.items() if records}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from calibtool.cli.options import READING as OF_READING
-
-        found: dict[str, list[tuple[str, str]]] = {"Options": [], **{title: [] for title in GROUPS}}
-        reads = False
-        for parameter in [one for one in self.get_params(ctx) if isinstance(one, click.Option)]:
-            record = parameter.get_help_record(ctx)
-            titles = [title for title, names in GROUPS.items() if parameter.name in names]
-            if parameter.name in OF_READING:
-                reads = True
-            elif record is not None:
-                found[titles[0] if titles else "Options"].append(record)
+        found = self.grouped(ctx)
+        told = [line for line in (TABLES, READING) if found.pop(line, None)]
         for title, records in found.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
-        if reads:
+            with formatter.section(title):
+                formatter.write_dl(records)
+        if told:
             formatter.write_paragraph()
-            formatter.write_text(READING)
+        for line in told:
+            formatter.write_text(line)
 
 
 class Sections(click.Group):

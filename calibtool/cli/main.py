@@ -96,7 +96,7 @@ class Commands(Sections):
 
     def unlisted(self) -> list[str]:
         fits = [f"fit-{name}" for name in EVERY if f"fit-{name}" not in COMMANDS["Fix"]]
-        return [*fits, "hook"]
+        return [*fits, "hook", "man"]
 
     def make(self, name: str) -> click.Command:
         modules = {name: module for part in COMMANDS.values() for name, (module, _) in part.items()}

@@ -122,7 +122,15 @@ def alone(context: click.Context, kept: Collection[str]) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         typed = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if typed and name not in {"file", "sets", "format_", "output", *kept, *shared.READING}:
+        if typed and name not in {
+            "file",
+            "files",
+            "sets",
+            "format_",
+            "output",
+            *kept,
+            *shared.READING,
+        }:
             raise click.UsageError(
                 f"--sets cannot be combined with {parameter.opts[0]}, which has no effect on "
                 "prediction sets"

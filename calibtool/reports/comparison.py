@@ -225,7 +225,7 @@ def _paper(comparison: Comparison) -> Table:
     return Table(
         kind="calibtool-comparison",
         head=f"{comparison.data.describe()}; rows matched by {comparison.matched}",
-        titles=["", *(row.spec + _aim(row) for row in rows)],
+        titles=["", *(row.spec + aim(row.better, row.ideal) for row in rows)],
         cells=[
             [name, *(_value(row, k) for row in rows)] for k, name in enumerate(comparison.names)
         ],
@@ -236,11 +236,11 @@ def _paper(comparison: Comparison) -> Table:
     )
 
 
-def _aim(row: MetricRow) -> str:
+def aim(better: str, ideal: float | None) -> str:
     """Return an arrow to the better side, or to the ideal; "" where no value is better."""
     arrows = {"lower": " ↓", "higher": " ↑"}
-    near = f" → {row.ideal:g}" if row.better == "nearer" else ""
-    return arrows.get(row.better, near)
+    near = f" → {ideal:g}" if better == "nearer" else ""
+    return arrows.get(better, near)
 
 
 def _value(row: MetricRow, k: int) -> str:

@@ -33,7 +33,7 @@ def table(report: Report, width: int | None) -> Table:
         head=report.data.describe(),
         titles=titles,
         cells=cells,
-        records=_records(report),
+        records=records(report),
         key="",
         notes=_notes(report, whole=whole),
         body=body(report),
@@ -181,7 +181,7 @@ def not_available(estimates: Sequence[Estimate]) -> list[str]:
     return [f"Not available: {', '.join(names)} ({why})" for why, names in reasons.items()]
 
 
-def _records(report: Report) -> list[dict[str, Any]]:
+def records(report: Report) -> list[dict[str, Any]]:
     """Return the estimates; `system` is before, after or change, and "" without a calibrator."""
     variants = {"": report.estimates}
     if report.after:

@@ -19,6 +19,7 @@ TABLES = {
     "Report": "evaluation",
     "Outcome": "verdicts",
     "Comparison": "comparison",
+    "SideBySide": "side_by_side",
     "SliceReport": "slices",
     "SliceSearch": "slice_search",
     "Selection": "selection",

@@ -73,6 +73,7 @@ class Table:
         wraps: titles of columns that may break into lines; None for words and intervals.
         more: further tables of the same result, shown below. Their records and bodies are unused.
         paper: the same result as a table for a paper, where that differs; for LaTeX.
+        decimals: whether LaTeX aligns the numbers at their decimal points, by siunitx.
         findings, summary: for CI systems: the verdicts of a gate, and all of them in one line.
     """
 
@@ -91,6 +92,7 @@ class Table:
     wraps: Sequence[str] | None = None
     more: Sequence[Table] = ()
     paper: Table | None = None
+    decimals: bool = False
     findings: Sequence[Finding] = ()
     summary: str = ""
 

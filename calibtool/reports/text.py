@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import StringIO
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as Grid
@@ -23,33 +25,50 @@ STYLES: dict[Tone, str] = {
     "quiet": "dim",
     "warning": "yellow",
 }
+# Blanks between columns -> rich's padding that makes them, with a column of its own between any two
+GAPS = {3: (0, 1, 0, 1), 2: (0, 1, 0, 0), 1: (0, 0, 0, 0)}
+# What stands for a name on a line of its own until rich has laid out the table: a mark that no
+# printable text has, and the number of the row
+_PLACE = re.compile(r"\0(\d+) *")
 
 
 def render(table: Table, *, width: int, colour: bool) -> str:
     """Return a table with its head and its notes, and the further tables below it."""
-    parts = [_parts(part) for part in (table, *table.more)]
-    return "\n".join(_print(part, width, colour) for part in parts)
+    return "\n".join(_render_one(part, width, colour) for part in (table, *table.more))
 
 
-def _parts(table: Table) -> list[object]:
+def _render_one(table: Table, width: int, colour: bool) -> str:
+    text = _print(_parts(table, width), width, colour)
+    return _PLACE.sub(lambda place: table.cells[int(place[1])][0], text)
+
+
+def _parts(table: Table, width: int) -> list[object]:
     """Return what is printed, one below the other; without titles, only the paragraphs."""
     parts: list[object] = [Text(table.head, style="bold"), *map(Text, table.lead)]
     if table.titles:
-        parts.append(_grid(table))
+        parts.append(_grid(table, width))
     return parts + [Text(note.text, style=STYLES[note.tone]) for note in table.paragraphs()]
 
 
-def _grid(table: Table) -> Grid:
-    """Return the cells; words wrap, numbers do not, and an interval breaks before it is cut."""
-    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+def _grid(table: Table, width: int) -> Grid:
+    """Return the cells; words wrap, numbers do not, and an interval breaks before it is cut.
+
+    Columns stand closer where a word would be cut otherwise, such as the name of a metric. Where
+    that does not help, the names in the first column that are too wide take lines of their own.
+    """
+    breaks = [_breaks(table, title) for title in table.titles]
+    need = [_need(table, column, broken=broken) for column, broken in enumerate(breaks)]
+    names = breaks[0] and not any(breaks[1:])  # no other column breaks
+    fits = (gap for gap in GAPS if sum(need) + gap * (len(need) - 1) <= width)
+    gap = next(fits, 2 if names else 3)
+    grid = Grid(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=GAPS[gap])
     for index, title in enumerate(table.titles):
         left = not index or title in table.left
-        breaks = title in WORDS or "interval" in title
-        if table.wraps is not None:
-            breaks = title in table.wraps
         grid.add_column(
-            title, justify="left" if left else "right", no_wrap=not breaks, overflow="fold"
+            title, justify="left" if left else "right", no_wrap=not breaks[index], overflow="fold"
         )
+    room = width - sum(need[1:]) - gap * (len(need) - 1)
+    names = names and room >= cell_len(table.titles[0])
     for row, cells in enumerate(table.cells):
         toned = [
             Text(cell, style=STYLES[table.tones[row, column]])
@@ -57,8 +76,26 @@ def _grid(table: Table) -> Grid:
             else cell
             for column, cell in enumerate(cells)
         ]
-        grid.add_row(*toned, style=STYLES[table.tones.get((row, None), "")])
+        style = STYLES[table.tones.get((row, None), "")]
+        if names and room < cell_len(cells[0]) <= width and " " not in cells[0].strip():
+            grid.add_row(f"\0{row}", style=style)
+            toned[0] = ""
+        grid.add_row(*toned, style=style)
     return grid
+
+
+def _breaks(table: Table, title: str) -> bool:
+    """Return whether the cells of a column may break into lines."""
+    if table.wraps is not None:
+        return title in table.wraps
+    return title in WORDS or "interval" in title
+
+
+def _need(table: Table, column: int, *, broken: bool) -> int:
+    """Return the width of a column's longest cell or, where cells are broken, longest word."""
+    cells = [row[column] for row in (table.titles, *table.cells) if column < len(row)]
+    texts = [word for cell in cells for word in cell.split()] if broken else cells
+    return max(map(cell_len, texts), default=0)
 
 
 def index(

@@ -149,6 +149,16 @@ def test_the_table_fits_a_screen_and_reads_itself(run, demo):
     assert "Next: calibtool select" in " ".join(result.out.split())
 
 
+def test_names_of_metrics_are_whole_in_80_columns(run, demo):
+    specs = ("calibration-lp(view=top,side=over)", *METRICS)
+    words = ("evaluate", demo / "digits_binary.parquet", "--metrics", ",".join(specs))
+    out = run(*words, "--resamples", "20").out
+    assert narrow(out)
+    first = {line.split()[0] for line in out.splitlines() if line.strip()}
+    missing = set(re.search(r"Not available: (.*?) \(", out)[1].split(", "))
+    assert set(specs) <= first | missing
+
+
 def test_json_agrees_with_python_to_the_last_bit(run, demo):
     path = demo / "fashion_test.npz"
     result = run("evaluate", path, *FEW, "--format", "json")

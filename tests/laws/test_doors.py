@@ -119,7 +119,7 @@ FUNCTIONS: dict[str, Callable[[Any, dict[str, str]], Any]] = {
 # the other public names: classes, files that calibtool wrote, and functions of a file alone
 OTHERS = {
     *("CalibtoolError", "Estimate", "Predictions", "Report", "State", "Summary"),
-    *("from_dask", "load", "load_calibrator", "load_cells", "save_cells", "scan"),
+    *("from_dask", "load", "load_calibrator", "load_cells", "save_cells", "side_by_side", "scan"),
     *("PredictionSets", "load_sets", "load_threshold", "read_costs"),
 }
 PLOTS = [kind.replace("-", "_") for kind in KINDS]

@@ -68,6 +68,13 @@ RESULTS = {
     "Comparison": lambda: ct.compare(
         [rows(), ct.fit("temperature", rows())(rows())], "nll,ece", names=["a", "<b>"], **FEW
     ),
+    "SideBySide": lambda: ct.side_by_side(
+        {
+            "a_1 & <b>": ct.evaluate(rows(), "nll,ece,cox-slope", **FEW),
+            "c": ct.evaluate(rows(3), "ece,nll", calibrator=ct.fit("temperature", rows(3)), **FEW),
+        },
+        percent=True,
+    ),
     "SliceReport": lambda: ct.evaluate_by(rows(), ["place", "predicted"], "nll,ece", **FEW),
     "SliceSearch": lambda: ct.search_slices(rows(), ["place", "confidence"]),
     "Selection": lambda: ct.select(rows(), ["temperature", "platt"], **FEW),

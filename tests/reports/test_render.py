@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from importlib import import_module
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ KNOWN = {
     "calibtool.formatting",
     "calibtool.reports",
     "calibtool.reports.page.markup",
+    "calibtool.reports.siunitx",
     "calibtool.reports.table",
     "calibtool.version",
 }
@@ -161,3 +163,24 @@ def test_further_tables_stand_below():
     for format_ in ("table", "markdown", "html"):
         text = render(both, format_)
         assert text.index("Two") < text.index("A note.")
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize(
+    ("width", "says"),
+    [
+        (23, ["metric        value", "a-long-one   [1, 2]"]),
+        (18, ["metric       value", "a-long-one  [1, 2]"]),  # less between the columns
+        (17, ["metric      value", "a-long-one [1, 2]"]),
+        (16, ["metric   value", "a-long-one", "        [1, 2]"]),  # on a line of its own
+        (14, ["metric   value", "a-long-one", "        [1, 2]"]),
+    ],
+)
+def test_a_name_is_never_cut_where_it_fits_the_terminal(width, says, colour):
+    cells = [["a-long-one", "[1, 2]"], ["b", ""]]
+    toy = Table("calibtool-toy", "", ["metric", "value"], cells, [], "", wraps=["metric"])
+    tones = {(0, 0): "best", (1, None): "alarm"}
+    shown = render(replace(toy, tones=tones), "table", width=width, colour=colour)
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()]
+    assert set(says) <= set(lines)
+    assert max(map(len, lines)) <= width

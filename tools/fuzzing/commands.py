@@ -72,6 +72,8 @@ TEMPLATES: dict[str, tuple[tuple[float, str], ...]] = {
         (0.05, "plot {drawn} {file} --resamples 20 -o {out}.svg"),
         (0.6, "evaluate {file} --by {by} --ci none --metrics {few} --format {format}"),
         (0.1, "compare {file} {other} --metrics ece,nll --resamples 20 --format {format}"),
+        (0.5, "evaluate {file} {other} --metrics {few} --resamples 20 --format {format}"),
+        (0.5, "evaluate {file} {file} --metrics {few} --resamples 20 --format latex --pm"),
         (1.5, "evaluate {file} --ci none --metrics ece --filter {filter}"),
         (0.1, "compare {file} {file} --metrics ece,nll --resamples 20 --format {format}"),
         (0.3, "slices {file} --format {format}"),

@@ -75,6 +75,7 @@ TEXTUAL: dict[str, tuple[str, ...]] = {
         *("risk <= 0.5", "accuracy >= 40 %", "recall >= 0.5", "precision >= 0.5", "npv >= 0.5"),
         *("cost <= 0.5", "risk <= 1e-9", "risk <= 2", "accuracy", "zzz >= 1", "risk <= nan", ""),
     ),
+    "names": ("A", "a & b_%#", "", "\x1b[2J", "\\input{x}", "x" * 100_000),
     "tests": ("cox", "spiegelhalter", "hosmer-lemeshow", "zzz", "", "cox,cox"),
     "filter": (
         *(

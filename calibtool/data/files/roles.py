@@ -14,15 +14,8 @@ from calibtool.errors import InputError, NoScoresError, UsageError
 ALIASES: dict[str, tuple[str, ...]] = {
     "logits": ("logits", "logit", "log_probs", "log_prob", "logprobs", "log_probabilities"),
     "probs": (
-        "probs",
-        "prob",
-        "probabilities",
-        "probability",
-        "proba",
-        "probas",
-        "y_prob",
-        "softmax",
-        "posteriors",
+        *("probs", "prob", "probabilities", "probability", "proba", "probas"),
+        *("y_prob", "softmax", "posteriors"),
     ),
     "score": ("score", "scores"),
     "labels": ("labels", "label", "y", "y_true", "targets", "target", "true_labels", "label_ids"),
@@ -41,6 +34,7 @@ _PER_CLASS = {
         "probs": "probs?|probas?|probabilit(?:y|ies)|p",
     }.items()
 }
+_NUMBERED = re.compile(r"\d$")  # a column whose class has a number, and no name
 _NUMBER = re.compile(r"\d{1,9}")  # of a column per class; more digits, or other signs, are a name
 
 
@@ -192,8 +186,9 @@ def resolve(
     roles = _typed(table, Roles(kind, values, labels=labels, weights=weights))
     width = len(values) if len(values) > 1 else columns[values[0]].width
     names = _class_names(table, choice, labels, suffixes, 2 if width == 1 else width)
-    if names is None and len(values) > 1 and labels and columns[labels].family == "text":
-        names = values  # columns that are called by their classes
+    if names is None and len(values) > 1:  # columns that are called by their classes
+        words = labels is not None and columns[labels].family == "text"
+        names = values if words or not all(map(_NUMBERED.search, values)) else None
     return replace(roles, class_names=names)
 
 
@@ -300,7 +295,7 @@ def by_option(
         return (key,), None
     several = tuple(name.strip() for name in key.split(","))
     if len(several) > 1 and all(name in columns for name in several):
-        return several, None
+        return several, _named_classes(role, several)
     pattern = re.compile(re.escape(key) + r"[_.]?(.+)", re.DOTALL)
     match = None
     if key and role in _PER_CLASS:
@@ -308,6 +303,14 @@ def by_option(
     if match:
         return match
     raise InputError(f"{source}: there is no {key!r}; {_listing(columns)}")
+
+
+def _named_classes(role: str, columns: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the classes after which columns such as prob_cat are named, or None."""
+    pattern = _PER_CLASS.get(role)
+    names = [match[1] for name in columns if pattern and (match := pattern.fullmatch(name))]
+    named = len(names) == len(columns) and not all(map(_NUMBER.fullmatch, names))
+    return tuple(names) if named else None
 
 
 def _by_name(
@@ -368,8 +371,14 @@ def _class_names(
     width: int | None,
 ) -> tuple[str, ...] | None:
     """Return the names of the classes, or None; `width` is their number, if known."""
-    if choice.classes:
-        return choice.classes
+    given = tuple(choice.classes)
+    if suffixes and given != suffixes and set(given) == set(suffixes):
+        raise InputError(
+            f"{table.source}: --classes has another order than the columns, which name "
+            f"{', '.join(suffixes)}; leave out --classes, or list them in this order"
+        )
+    if given:
+        return given
     key = named(table.source, table.columns, "classes", None)
     if key is not None and (width is None or table.columns[key].rows == width):
         _require_type(table, key, "classes", {"numbers", "text"}, "a name per row")

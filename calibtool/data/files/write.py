@@ -114,6 +114,15 @@ def write_text(path: str | Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def make_folder(folder: Path) -> None:
+    """Create a folder, unless there is one; raise UsageError if that fails."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{folder}: cannot be created: {reason}") from error
+
+
 def write_predictions(
     predictions: Predictions,
     path: str | Path,
