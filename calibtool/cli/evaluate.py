@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.errors import NoScoresError
@@ -64,6 +65,7 @@ def command(name: str) -> click.Command:
 @shared.intervals
 @shared.passes
 @shared.output
+@quiet
 @shared.reading
 def evaluate(
     file: str,
@@ -96,6 +98,7 @@ def evaluate(
     from calibtool.errors import NoScoresError
     from calibtool.metrics.resolve import beside_background
     from calibtool.metrics.spec import parse_list
+    from calibtool.parallel import in_steps
 
     if sets:
         out.show(report_on(file, sets, by, options), format_, output)
@@ -114,7 +117,7 @@ def evaluate(
         out.emit(_rendered(report, format_, output, signatures=signatures), output)
         return
     if library or conventions:
-        with out.progress() as progress:
+        with shown() as progress:
             text = _conventions(source, library, format_, out.terminal(output), progress, options)
         out.emit(text, output)
         return
@@ -124,7 +127,8 @@ def evaluate(
         out.emit(_sliced(source, by, specs, fitted, format_, output, options), output)
         return
     other = shared.source(ood, {}) if ood else None
-    with out.progress() as progress:
+    with shown() as show:
+        progress = in_steps(show) if plot else show
         report = measure(source, specs, calibrator=fitted, ood=other, progress=progress, **options)
         drawn = _picture(source, fitted, progress, options, output) if plot else ""
     report = shared.with_flags(report, click.get_current_context())
@@ -197,7 +201,7 @@ def _sliced(
     from calibtool.cli import output as out
     from calibtool.reports.render import render
 
-    with out.progress() as progress:
+    with shown() as progress:
         report = evaluate_by(
             source,
             by,

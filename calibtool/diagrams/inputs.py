@@ -12,7 +12,8 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
-from calibtool.types import Array, Progress
+from calibtool.parallel import in_steps
+from calibtool.types import Array, Progress, silent
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
 MOST_GROUPS = 12  # small diagrams in one picture: six rows of two at the width of a paper's column
@@ -64,7 +65,7 @@ def request(
         columns=columns,
         bias=bias,
         resampling=Resampling(ci, resamples, level, seed),
-        execution=Execution.of(progress=progress),
+        execution=Execution.of(progress=in_steps(progress or silent)),
     )
 
 

@@ -18,6 +18,7 @@ from calibtool.data.readable import Readable
 from calibtool.data.rows import Rows, reduce_rows
 from calibtool.data.unit import unit_text
 from calibtool.errors import CalibtoolError, InputError
+from calibtool.evaluation import costs
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.evaluate_cells import evaluate_cells
@@ -41,6 +42,7 @@ from calibtool.intervals.shares import design_effects
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import Work
 from calibtool.types import Array, Progress
 
 
@@ -182,14 +184,16 @@ def evaluate_rows(request: Request) -> RowResults:
     cluster, no_intervals = request.clusters
     if no_intervals:
         request = request.without_intervals
+    work, request = _watched(request)
     settings = request.settings(predictions.rows, cluster)
+    work.next("reading")
     collected = _collect(request, settings)
     others = _reduce_ood(request)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: {NO_WEIGHT}")
     view = request.view if request.bias else None
-    measured, bias = measure_rows(request.specs, collected, settings, view, others)
+    measured, bias = measure_rows(request.specs, collected, settings, view, others, work)
     return RowResults(
         request.specs,
         request.variants,
@@ -211,6 +215,14 @@ def evaluate_rows(request: Request) -> RowResults:
         _followed(getattr(predictions, "notes", ()), request.cluster),
         no_intervals,
     )
+
+
+def _watched(request: Request) -> tuple[Work, Request]:
+    """Return the progress of measuring from rows, and the request that tells its steps to it."""
+    rows, classes = request.predictions.rows, request.predictions.classes
+    parts = costs.of_rows(request.specs, rows, classes, len(request.variants), request.resampling)
+    work = Work(request.execution.progress, parts)
+    return work, replace(request, execution=replace(request.execution, progress=work))
 
 
 def _followed(notes: Iterable[str], cluster: str | None) -> tuple[str, ...]:

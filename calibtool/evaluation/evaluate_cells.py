@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,6 +14,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo
 from calibtool.data.unit import unit_text
 from calibtool.errors import InputError, UsageError
+from calibtool.evaluation import costs
 from calibtool.evaluation.cell_problems import CellProblems
 from calibtool.evaluation.cell_scores import kept
 from calibtool.evaluation.from_cells import measure_cells, resolution
@@ -32,6 +34,7 @@ from calibtool.evaluation.results import KEPT, Results
 from calibtool.intervals.difference import Discordant
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
+from calibtool.parallel import Work
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
 from calibtool.streaming.passes import SummaryTask, max_rows, summarize_by_unit
@@ -171,7 +174,9 @@ def evaluate_cells(request: Request) -> CellResults:
     draws = draws_of_units(request)
     if request.unit is not None:  # predictions of a row of the file are not independent
         request = request.without_intervals
+    work, request = _watched(request)
     settings = request.settings(max_rows(predictions), of_cells=True)
+    work.next("reading")
     units: list[UnitSums] = []
     columns = None
     if isinstance(predictions, Summary):
@@ -190,6 +195,8 @@ def evaluate_cells(request: Request) -> CellResults:
     if first.rows < FEW_ROWS:
         settings = replace(settings, draws=None)
     view = request.view if request.bias else None
+    work.next("measuring")
+    work("measuring", math.nan)
     measured, bias = measure_cells(request.specs, summaries, settings, view)
     no_intervals = _why_no_units(wanted, units, max_rows(predictions))
     if columns is not None and draws is not None and not no_intervals:
@@ -222,6 +229,15 @@ def evaluate_cells(request: Request) -> CellResults:
         getattr(predictions, "notes", ()),
         no_intervals,
     )
+
+
+def _watched(request: Request) -> tuple[Work, Request]:
+    """Return the progress of measuring from cells, and the request that tells its steps to it."""
+    predictions, variants = request.predictions, len(request.variants)
+    rows = 0 if isinstance(predictions, Summary) else max_rows(predictions)
+    parts = costs.of_cells(request.specs, rows, predictions.classes, variants, request.resampling)
+    work = Work(request.execution.progress, parts)
+    return work, replace(request, execution=replace(request.execution, progress=work))
 
 
 def _why_no_units(request: Request, units: Sequence[UnitSums], predictions: int) -> str:

@@ -5,6 +5,7 @@ One set of draws serves all metrics and all variants, so that any two are compar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -33,6 +34,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import Work
 from calibtool.types import Array
 
 
@@ -42,6 +44,7 @@ def measure_rows(
     settings: Settings,
     view: str | None,
     others: Sequence[Rows | None],
+    work: Work,
 ) -> tuple[list[list[Measurement]], Measurement]:
     """Measure every spec on every variant.
 
@@ -51,11 +54,14 @@ def measure_rows(
         settings: how they are measured.
         view: view of the bias, or None for no bias.
         others: each variant's rows of a second file, or None.
+        work: the progress, in which each metric is a part.
 
     Returns measurements by [variant][spec], and the first variant's bias: the mean of score -
     outcome in `view`.
     """
     plan = ColumnPlan(settings)
+    work.next("values")
+    work("measuring", 0.0)
     finishes = [
         _VariantMetrics(variant, other, specs, plan).finish()
         for variant, other in zip(collected, others, strict=True)
@@ -70,8 +76,19 @@ def measure_rows(
             lambda: _bias(score, rows, settings),
             few=None if settings.draws is None else FewRows.of(rows, settings.draws),
         )
+    work.next("resampling")
     sums = plan.resample(rows)
-    return [[finish(sums) for finish in variant] for variant in finishes], bias(sums)
+
+    def finished(k: int, spec: Spec, finish: Finish) -> Measurement:
+        work.next(f"{k} {spec.name}")
+        work(f"interval of {spec.name}" if settings.draws else spec.name, math.nan)
+        return finish(sums)
+
+    measured = [
+        [finished(k, spec, finish) for spec, finish in zip(specs, variant, strict=True)]
+        for k, variant in enumerate(finishes)
+    ]
+    return measured, bias(sums)
 
 
 def _bias(score: Array, rows: Rows, settings: Settings) -> list[Case]:
