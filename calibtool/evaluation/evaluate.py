@@ -62,12 +62,14 @@ class RowResults(Results):
     Attributes:
         collected, left, said: what the pass kept of each variant, `skipped` and `notes`.
         no_intervals: why there are none although they were asked for, or "".
+        class_names: the names of the classes, if known.
     """
 
     collected: tuple[Collected, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
     said: tuple[str, ...] = ()
     no_intervals: str = ""
+    class_names: tuple[str, ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -214,6 +216,7 @@ def evaluate_rows(request: Request) -> RowResults:
         getattr(predictions, "skipped", ()),
         _followed(getattr(predictions, "notes", ()), request.cluster),
         no_intervals,
+        getattr(predictions, "class_names", None),
     )
 
 
@@ -368,6 +371,7 @@ def report_of(results: Results) -> Report:
         warnings=results.report_warnings(),
         cells=results.cells(),
         digest=results.digest(len(results.variants) - 1),
+        class_names=results.class_names,
         view=results.view,
         skipped=results.skipped,
         notes=results.report_notes(),

@@ -55,11 +55,13 @@ class CellResults(Results):
         summaries: the summary of each variant.
         said: sentences on what was read.
         no_intervals: why there are none although they were asked for, or "".
+        class_names: the names of the classes, if known.
     """
 
     summaries: tuple[Summary, ...] = ()
     said: tuple[str, ...] = ()
     no_intervals: str = ""
+    class_names: tuple[str, ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -228,6 +230,7 @@ def evaluate_cells(request: Request) -> CellResults:
         tuple(summaries),
         getattr(predictions, "notes", ()),
         no_intervals,
+        getattr(predictions, "class_names", None),
     )
 
 

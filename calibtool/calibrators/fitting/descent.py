@@ -90,6 +90,7 @@ class Problem:
         start: the parameters that the penalty pulls towards.
         penalty: the price of each parameter's squared distance from `start`; 0 for none.
         source: the name of the data, for messages.
+        names: of the classes, for messages.
         begin: parameters to begin at, if they have a lower NLL than `start`; None for `start`.
     """
 
@@ -98,6 +99,7 @@ class Problem:
     start: Array
     penalty: Array | float
     source: str
+    names: tuple[str, ...]
     begin: Array | None = None
 
     def solve(self) -> Optimum:
@@ -323,9 +325,10 @@ class Problem:
             where = np.unravel_index(int(far.argmax()), far.shape)[0]
             k = int(where) - (at.ndim == 1)
             raise FitError(
-                f"{self.source}: the fit has no optimum: the parameters of class {k} grow without "
-                "bound. A class has too few rows, or is separated perfectly from the others; fit "
-                "on more rows, or use temperature or a regularised method (structured-vector)"
+                f"{self.source}: the fit has no optimum: the parameters of class {self.names[k]} "
+                "grow without bound. A class has too few rows, or is separated perfectly from the "
+                "others; fit on more rows, or use temperature or a regularised method "
+                "(structured-vector)"
             )
 
     def _require_mistakes(self, at: Array, now: _Look) -> None:
