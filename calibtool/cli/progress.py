@@ -97,7 +97,7 @@ class Bar:
         if passed < PATIENCE:
             return PATIENCE - passed
         if self.bar is None:
-            self.bar = _started()
+            self.bar = _made()
             self.task = self.bar.add_task("", total=None, percent="", time="")
         known = not math.isnan(now.share)
         self.bar.update(
@@ -108,6 +108,7 @@ class Bar:
             percent=percent(now.share),
             time=minutes(passed),
         )
+        self.bar.start()  # once; not before there is something to show
         self.bar.refresh()
         return REFRESH
 
@@ -213,8 +214,8 @@ def _message(stage: str) -> str:
     return message(stage)
 
 
-def _started() -> Any:
-    """Start a bar that this module alone redraws."""
+def _made() -> Any:
+    """Return a bar that this module alone redraws."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
@@ -223,7 +224,7 @@ def _started() -> Any:
     stage = Column(
         no_wrap=True, overflow="ellipsis", max_width=max(console.width - BAR - BESIDE, FEWEST)
     )
-    bar = Progress(
+    return Progress(
         TextColumn("{task.description}", markup=False, table_column=stage),
         BarColumn(bar_width=BAR),
         TextColumn("{task.fields[percent]:>4}", markup=False),
@@ -233,5 +234,3 @@ def _started() -> Any:
         auto_refresh=False,
         redirect_stdout=False,  # results are printed to where they belong
     )
-    bar.start()
-    return bar

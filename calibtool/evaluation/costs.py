@@ -19,9 +19,10 @@ REFINING = 1e-6  # of a number that calibrators are fitted to on the way
 SUMMING = 2e-7  # of a number that is read and summed in cells
 UNIT = 5e-8  # of a row that is put into one of the units that are drawn
 SMALL = 0.005  # of what needs no draws of its own
-VALUE = 0.015  # of the value of one metric of curves
-PAIRED = 9e-5  # of a row of a metric of whole rows, which looks at MOST_PAIRED of them at most
-MOST_PAIRED = 10_000
+VALUE, OF_CURVE = 0.015, 1e-7  # of the value of one metric of curves, and of each row of it
+PAIRED, MOST_PAIRED = 9e-5, 10_000  # of a row of a metric of pairs, of so many rows at most
+OF_MATRIX = 4.5e-6  # of a row of another metric of whole rows
+EXACT = 6e-6  # of a row of an interval that is found without replicates
 CANDIDATES = 1.4e-4  # of a replicate of the candidate truths of an error
 REPLICATES = 1.7e-5  # of a replicate of another metric of curves
 # Of drawing the sums of all columns once: sums of labels and hits by class, a kernel's, and those
@@ -41,7 +42,7 @@ class Finishing:
     share what the first one draws."""
 
     def __init__(self, rows: int, classes: int | None, resampling: Resampling) -> None:
-        self.classes = classes or 1
+        self.rows, self.classes = rows, classes or 1
         self.replicates = 0 if resampling.ci == "none" else resampling.resamples
         self.inverted = resampling.ci == "inverted"
         self.drawn = drawing(rows, self.replicates)
@@ -63,6 +64,9 @@ class Finishing:
         return SMALL
 
     def _curves(self, spec: Spec) -> float:
+        assert isinstance(spec.metric, CellMetric)
+        if self.inverted and not spec.metric.replicated and not spec.is_error:
+            return EXACT * self.rows
         problems = self.classes if spec.view in ("class", "label") else 1
         inverse = spec.is_error and self.inverted
         draws = self._first(inverse, spec.view) * BINS * self.drawn * problems
@@ -86,24 +90,38 @@ class Finishing:
 def of_rows(
     specs: Sequence[Spec], rows: int, classes: int | None, variants: int, resampling: Resampling
 ) -> dict[str, float]:
-    """Return how long the parts of `evaluate_rows` take."""
-    every = range(variants)
+    """Return how long the parts of `evaluate_rows` take: metrics by `value` and `interval`."""
+    every, at = range(variants), range(len(specs))
     finishing = [Finishing(rows, classes, resampling) for _ in every]
+    values = [_value(spec, specs, rows) for spec in specs]
     refined = any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in specs)
-    values = SMALL + sum(_value(spec, rows) for spec in specs)
     return {
         "reading": (REFINING if refined else READING) * rows * (classes or 1) * variants,
-        "values": values * variants,
+        **{value(k, number): values[number] for k in every for number in at},
         "resampling": drawing(rows, finishing[0].replicates),
-        **{f"{k} {spec.name}": finishing[k].of(spec) for k in every for spec in specs},
+        **{interval(k, n): finishing[k].of(specs[n]) for k in every for n in at},
     }
 
 
-def _value(spec: Spec, rows: int) -> float:
-    """Return how long it takes to compute the value of a metric, without its interval."""
+def value(variant: int, number: int) -> str:
+    """Return the name of the part of the value of a metric, by its place among the metrics."""
+    return f"value {number} of {variant}"
+
+
+def interval(variant: int, number: int) -> str:
+    """Return the name of the part of the interval of a metric, by its place among the metrics."""
+    return f"interval {number} of {variant}"
+
+
+def _value(spec: Spec, specs: Sequence[Spec], rows: int) -> float:
+    """Return how long it takes to compute the value of a metric, without its interval; the first
+    metric of the curves of a view computes all of them."""
     if isinstance(spec.metric, MatrixMetric):
-        return PAIRED * min(rows, MOST_PAIRED) if spec.metric.replicates is None else SMALL
-    return VALUE if spec.is_curve else 0.0
+        pairs = PAIRED * min(rows, MOST_PAIRED)
+        return SMALL if spec.metric.replicates else pairs + OF_MATRIX * rows
+    curves = [other for other in specs if other.is_curve and other.view == spec.view]
+    first = bool(curves) and curves[0] is spec
+    return SMALL + (VALUE + OF_CURVE * rows) * len(curves) * first
 
 
 def of_cells(

@@ -14,6 +14,7 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
+from calibtool.evaluation import costs
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.binned import BinnedErrors, of_classes, of_problems
 from calibtool.evaluation.collect import Collected
@@ -60,12 +61,18 @@ def measure_rows(
     outcome in `view`.
     """
     plan = ColumnPlan(settings)
-    work.next("values")
-    work("measuring", 0.0)
-    finishes = [
-        _VariantMetrics(variant, other, specs, plan).finish()
-        for variant, other in zip(collected, others, strict=True)
-    ]
+
+    def begin(name: str, stage: str) -> None:
+        work.next(name)
+        work(stage, math.nan)
+
+    finishes = []
+    for k, (variant, other) in enumerate(zip(collected, others, strict=True)):
+        one, finishing = _VariantMetrics(variant, other, specs, plan), []
+        for number, spec in enumerate(specs):
+            begin(costs.value(k, number), spec.name)
+            finishing.append(one.finish_of(spec))
+        finishes.append(finishing)
     rows = collected[0].rows
     bias: Finish = lambda sums: Measurement()
     if view is not None:
@@ -79,13 +86,13 @@ def measure_rows(
     work.next("resampling")
     sums = plan.resample(rows)
 
-    def finished(k: int, spec: Spec, finish: Finish) -> Measurement:
-        work.next(f"{k} {spec.name}")
-        work(f"interval of {spec.name}" if settings.draws else spec.name, math.nan)
+    def finished(k: int, number: int, finish: Finish) -> Measurement:
+        name = specs[number].name
+        begin(costs.interval(k, number), f"interval of {name}" if settings.draws else name)
         return finish(sums)
 
     measured = [
-        [finished(k, spec, finish) for spec, finish in zip(specs, variant, strict=True)]
+        [finished(k, number, finish) for number, finish in enumerate(variant)]
         for k, variant in enumerate(finishes)
     ]
     return measured, bias(sums)
@@ -112,10 +119,8 @@ class _VariantMetrics:
         self._problems: dict[str, RowProblems] = {}
         self._curves: dict[str, CurveMetrics] = {}
 
-    def finish(self) -> list[Finish]:
-        return [self._finish_of(spec) for spec in self.specs]
-
-    def _finish_of(self, spec: Spec) -> Finish:
+    def finish_of(self, spec: Spec) -> Finish:
+        """Compute a metric's value, and return what finishes it."""
         try:
             return self._add(spec)
         except NotAvailableError as error:
