@@ -179,17 +179,7 @@ def evaluate_cells(request: Request) -> CellResults:
     work, request = _watched(request)
     settings = request.settings(max_rows(predictions), of_cells=True)
     work.next("reading")
-    units: list[UnitSums] = []
-    columns = None
-    if isinstance(predictions, Summary):
-        if request.paired or request.variants[0].title:
-            raise UsageError(
-                f"{predictions.source}: holds cells, and a calibrator can only be applied to rows; "
-                "make cells of the calibrated predictions (`calibtool apply`) instead"
-            )
-        summaries = [predictions]
-    else:
-        summaries, units, columns = _summarize(request, settings, draws)
+    summaries, units, columns = _summaries(request, settings, draws)
     first = summaries[0]
     if first.weighted and first.has(request.view) and not first.cells(request.view).total:
         raise InputError(f"{first.source}: {NO_WEIGHT}")
@@ -258,6 +248,21 @@ def _why_no_units(request: Request, units: Sequence[UnitSums], predictions: int)
         return f"no intervals for so many {unit.text}; {how}, {memory}"
     seen = int(np.count_nonzero(units[0].sums[:, 0]))
     return too_few_units(unit, seen) if seen < FEWEST else ""
+
+
+def _summaries(
+    request: Request, settings: Settings, draws: Draws | None
+) -> tuple[list[Summary], list[UnitSums], UnitColumns | None]:
+    """Return the summary that is given, or what `_summarize` makes. Raises UsageError."""
+    predictions = request.predictions
+    if not isinstance(predictions, Summary):
+        return _summarize(request, settings, draws)
+    if request.paired or request.variants[0].title:
+        raise UsageError(
+            f"{predictions.source}: holds cells, and a calibrator can only be applied to rows; "
+            "make cells of the calibrated predictions (`calibtool apply`) instead"
+        )
+    return [predictions], [], None
 
 
 def _summarize(
