@@ -288,9 +288,9 @@ def names_of_classes(predictions: Any) -> tuple[str, ...]:
     Args:
         predictions: predictions, a file, or a summary.
 
-    >>> names_of_classes(Predictions.from_probs([[0.2, 0.8]], class_names=("cat", "dog")))
+    >>> names_of_classes(Predictions.from_probs([[0.2, 0.8]], [1], class_names=("cat", "dog")))
     ('cat', 'dog')
-    >>> names_of_classes(Predictions.from_probs([[0.2, 0.8]]))
+    >>> names_of_classes(Predictions.from_probs([[0.2, 0.8]], [1]))
     ('0', '1')
     """
     return predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
@@ -300,13 +300,14 @@ def in_names(text: str, names: Sequence[str] | None) -> str:
     """Return a text about class 1 and class 0 of two with the names of the classes, if there are.
 
     >>> in_names("P(class 1) of rows of class 0", ("cat", "dog"))
-    'P(dog) of rows of cat'
+    'P(dog) of rows of class cat'
     >>> in_names("P(class 1)", None)
     'P(class 1)'
     """
     if not names or len(names) != 2:
         return text
-    return re.sub(r"\b[Cc]lass ([01])\b", lambda found: str(names[int(found[1])]), text)
+    inside = re.sub(r"\bP\(class ([01])\)", lambda found: f"P({names[int(found[1])]})", text)
+    return re.sub(r"\b([Cc]lass) ([01])\b", lambda m: f"{m[1]} {names[int(m[2])]}", inside)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def source(patience=0.0, first=60.0, steps=10, wide=0):
 
 
 def test_a_terminal_shows_one_bar_that_never_reads_100_and_is_gone_in_the_end():
-    sent, code = on_terminal(source())
+    sent, code = on_terminal(source(steps=40))
     assert code == 0
     shares = [int(share) for share in re.findall(r"(\d+) %", sent)]
     assert shares == sorted(shares)
