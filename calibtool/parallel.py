@@ -186,14 +186,18 @@ class Work:
 def in_steps(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
     """Return a callback for work of several steps whose costs beside each other nobody knows.
 
-    The share of each step is told in words, and none of the whole.
+    The share of each step is told in words, and none of the whole. What comes after a step that is
+    done is not told by everybody.
 
     >>> in_steps(lambda stage, share: print(stage, share))("reading", 0.417)
     reading (41 % of this step) nan
     """
 
     def tell(stage: str, share: float) -> None:
-        known = not math.isnan(share)
-        progress(f"{stage} ({int(100 * share)} % of this step)" if known else stage, math.nan)
+        if share >= 1:
+            stage = f"after {stage}"
+        elif not math.isnan(share):
+            stage = f"{stage} ({int(100 * share)} % of this step)"
+        progress(stage, math.nan)
 
     return tell

@@ -121,6 +121,8 @@ def test_steps_tell_their_own_share_in_words():
     told = []
     tell = in_steps(lambda *said: told.append(said))
     tell("reading", 0.999)
+    tell("reading", 1.0)
     tell("fitting", math.nan)
-    assert [stage for stage, _ in told] == ["reading (99 % of this step)", "fitting"]
+    stages = ["reading (99 % of this step)", "after reading", "fitting"]
+    assert [stage for stage, _ in told] == stages
     assert all(math.isnan(share) for _, share in told)

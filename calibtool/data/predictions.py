@@ -306,8 +306,12 @@ def in_names(text: str, names: Sequence[str] | None) -> str:
     """
     if not names or len(names) != 2:
         return text
-    inside = re.sub(r"\bP\(class ([01])\)", lambda found: f"P({names[int(found[1])]})", text)
-    return re.sub(r"\b([Cc]lass) ([01])\b", lambda m: f"{m[1]} {names[int(m[2])]}", inside)
+
+    def named(found: re.Match[str]) -> str:
+        of, word, k = found.groups()
+        return f"{of}{names[int(k)]}" if of else f"{word} {names[int(k)]}"
+
+    return re.sub(r"(\bP\()?\b([Cc]lass) ([01])\b", named, text)
 
 
 @dataclass(frozen=True)
