@@ -1,4 +1,4 @@
-"""Training progress: epoch, loss, validation NLL and ECE, time left."""
+"""Training progress: epoch, loss, validation NLL and ECE."""
 
 from __future__ import annotations
 

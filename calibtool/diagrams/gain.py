@@ -11,7 +11,7 @@ import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
-from calibtool.calibrators.crossfit import FOLDS, ROW, cross_fit, numbered
+from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, finite_options, require_scored
 from calibtool.data.predictions import DataInfo, Predictions
@@ -123,7 +123,10 @@ def compute(
         require_scored(name)
     variants, notes = [Variant()], []
     measured = numbered(rows) if test is None else test
-    work = Work(shared.get("progress") or silent, _costs(names, rows, measured, shared))
+    work = Work(
+        shared.get("progress") or silent,
+        _costs(names, rows, measured, shared, crossed=test is None),
+    )
     for name in names:
         work.next(name)
         work(f"fitting {name}", 0.0)
@@ -157,10 +160,15 @@ def compute(
 
 
 def _costs(
-    names: Sequence[str], rows: Predictions, measured: Predictions, shared: SharedOptions
+    names: Sequence[str],
+    rows: Predictions,
+    measured: Predictions,
+    shared: SharedOptions,
+    *,
+    crossed: bool,
 ) -> dict[str, float]:
     """Return about how many seconds the parts take: each fit, and measuring them all."""
-    fitted = rows.rows if measured is not rows and ROW not in measured.extra else 4 * rows.rows
+    fitted = (FOLDS - 1) * rows.rows if crossed else rows.rows  # in all folds together
     fits = {name: METHODS[name].seconds(fitted, rows.classes) for name in names}
     drawn = DRAWING * measured.rows * shared.get("resamples", 1000)
     return {**fits, MEASURING: drawn * (len(names) + 1)}

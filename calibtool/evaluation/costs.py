@@ -22,7 +22,7 @@ SMALL = 0.005  # of what needs no draws of its own
 VALUE, OF_CURVE = 0.015, 1e-7  # of the value of one metric of curves, and of each row of it
 PAIRED, MOST_PAIRED = 9e-5, 10_000  # of a row of a metric of pairs, and the most rows it takes
 OF_MATRIX = 4.5e-6  # of a row of another metric of whole rows
-EXACT = 6e-6  # of a row of an interval that is found without replicates
+EXACT = 9e-6  # of a row of an interval that is found without replicates
 CANDIDATES = 1.4e-4  # of a replicate of the candidate truths of an error
 REPLICATES = 1.7e-5  # of a replicate of another metric of curves
 # Of drawing the sums of all columns once: sums of labels and hits by class, a kernel's, and those
