@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
-Progress = Callable[[str, float], None]  # a stage, and the share of it that is done
+# What is being done, and the share of the whole that is done; NaN where nobody knows.
+Progress = Callable[[str, float], None]
 # Rows that share a stream of bootstrap draws. Draws are keyed by (seed, block of rows), so that
 # they do not depend on how the rows are read; blocks of the reading are whole multiples of it. With
 # fewer rows, seeding the streams would take a larger share of the time. Another value draws other

@@ -25,7 +25,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitted import class_shares
 from calibtool.calibrators.maps import Affine
-from calibtool.data.predictions import DataInfo, Predictions
+from calibtool.data.predictions import DataInfo, Predictions, names_of_classes
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.intervals import bootstrap
@@ -141,7 +141,7 @@ def estimate_prior(
             tick("class shares", done / resamples)
     low: list[float | None] = [None] * len(share)
     high, differ = list(low), []
-    names = known.class_names or tuple(map(str, range(len(share))))
+    names = names_of_classes(known)
     if drawn:
         replicates = np.array([q for q, _ in drawn])
         pairs = zip(share, replicates.T, strict=True)

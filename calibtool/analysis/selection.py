@@ -26,13 +26,16 @@ from calibtool.evaluation.collect import resample
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.subsample import draw_rows
 from calibtool.intervals import bootstrap
-from calibtool.intervals.draws import Draws
+from calibtool.intervals.draws import DRAWING, Draws
 from calibtool.intervals.weighted_mean import variance_of_mean
-from calibtool.parallel import cores, ordered
+from calibtool.parallel import Work, cores, ordered
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress, Shown, silent
 
 ALL = "all"  # among names of calibrators: all of them
+# Seconds that it takes to measure a candidate, per row and class, on a core of 2026; progress alone
+# depends on it.
+SCORING = 2e-7
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,10 @@ def select(
     test = None if test is None else read_data(test, **keys).load()
     require_fit(as_classes(predictions))
     names = [NOTHING, *_known(methods, predictions)]
-    tick = progress or silent
-    trial = make_trial(predictions, test, of=of, smoothing=smoothing, progress=tick)
+    trial = make_trial(predictions, test, of=of, smoothing=smoothing)
     measured = trial.measured
-    results = _try(trial, names, rank_by)
+    work = Work(progress or silent, _costs(trial, names, predictions, resamples))
+    results = _try(trial, names, rank_by, work)
     tried = [one.candidate for one in results]
     losses = {one.candidate.method: one.losses for one in results if one.losses is not None}
     # a likelihood has no bound below a probability of 0, a Brier score has
@@ -140,16 +143,17 @@ def select(
     draws = Draws(resamples, seed, measured.rows, cluster) if resampled else None
     ranking = {method: loss[rank_by] for method, loss in losses.items()}
     of_rows = measured.weights, cluster
-    candidates = _compared(tried, ranking, draws, of_rows, level, tick)
+    work.next("resampling")
+    candidates = _compared(tried, ranking, draws, of_rows, level, work)
     harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level, cluster=cluster)
     gain = partial(_gain, next(c.score for c in candidates if c.method == NOTHING))
     candidates = tuple(
         replace(c, phi=gain(c.score), worse=harm(losses.get(c.method, {}))) for c in candidates
     )
     chosen, why = choose(candidates, rank_by, zeros)
-    tick("fitting the choice", 0.0)
+    work.next("choice")
+    work(f"fitting {chosen}", 0.0)
     calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
-    tick("fitting the choice", 1.0)
     return Selection(
         DataInfo.of(measured),
         rank_by,
@@ -164,9 +168,25 @@ def select(
     )
 
 
-def _try(trial: Trial, names: Sequence[str], rank_by: str) -> list[Tried]:
+def _costs(
+    trial: Trial, names: Sequence[str], rows: Predictions, resamples: int
+) -> dict[str, float]:
+    """Return about how many seconds the parts of a selection take."""
+    fitted, splits = rows.rows, len(trial.splits)
+    if splits > 1:
+        fitted = fitted * (splits - 1) // splits
+    methods = [name for name in names if name != NOTHING]
+    fits = {name: METHODS[name].seconds(fitted, rows.classes) for name in methods}
+    scores = SCORING * trial.measured.rows * (rows.classes or 1)
+    tried = {name: (splits * fits.get(name, 0.0) + scores) / cores() for name in names}
+    drawn = DRAWING * trial.measured.rows * resamples
+    return {**tried, "resampling": drawn, "choice": float(np.median(list(fits.values())))}
+
+
+def _try(trial: Trial, names: Sequence[str], rank_by: str, work: Work) -> list[Tried]:
     """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
-    results = list(ordered(partial(trial.run, rank_by=rank_by), names, cores()))
+    begin = partial(work.part, threads=cores())
+    results = list(ordered(partial(trial.run, rank_by=rank_by, begin=begin), names, cores()))
     if sum(one.losses is not None for one in results) < 2:  # doing nothing never fails
         reasons = "; ".join(one.candidate.failed for one in results if one.candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")

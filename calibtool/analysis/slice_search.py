@@ -12,6 +12,7 @@ therefore at most 1 - level.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -34,12 +35,16 @@ from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.streams import Stream, generator
+from calibtool.parallel import Work
 from calibtool.streaming.read import read
 from calibtool.types import Array, Progress, Shown, silent
 
 # Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
 # up to 20 x 20 pairs, and more of them would cost power in the first half.
 MOST_VALUES = 20
+# Seconds per row, on a core of 2026: of each column or pair that is searched, and of each slice;
+# progress alone depends on them.
+SEARCHING, CONFIRMING, MEASURING, EXPLAINING = 3.4e-7, 5e-8, 3.2e-7, 5.5e-7
 # Expected share of false slices among those that the first half chooses. It is no error rate of the
 # result, which the second half controls: higher, more slices share Holm's correction; lower, real
 # slices are lost.
@@ -153,10 +158,17 @@ def search_slices(
     sums = Sums(reduce_rows(rows), view, rows.extra[cluster] if cluster else None)
     first = _first_half(sums, rows.rows, seed)
     candidates = list(_candidates(parts, pairs=pairs))
-    tried, p, small = _tested(candidates, sums, first, progress or silent)
+    # how many slices are held against the other half shows when the first half was searched
+    searching = SEARCHING * rows.rows * len(candidates)
+    unknown = dict.fromkeys(("confirming", "measuring", "explaining"), math.nan)
+    work = Work(progress or silent, {"searching": searching, **unknown})
+    work.next("searching")
+    tried, p, small = _tested(candidates, sums, first, work)
     adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
-    confirmed = _confirmed(chosen, sums, ~first, level)
+    work.know("confirming", CONFIRMING * rows.rows * len(chosen))
+    confirmed = _confirmed(chosen, sums, ~first, level, work)
+    work.next("explaining")
     return SliceSearch(
         DataInfo.of(rows),
         view,
@@ -165,7 +177,7 @@ def search_slices(
         len(tried),
         small,
         len(chosen),
-        tuple(_explained(confirmed, sums, ~first, level)),
+        tuple(_explained(confirmed, sums, ~first, level, work)),
         level,
         seed,
         cluster or "",
@@ -301,20 +313,34 @@ def _first_half(sums: Sums, rows: int, seed: int) -> Array:
 
 
 def _confirmed(
-    chosen: Sequence[tuple[Grouping, int]], sums: Sums, held_out: Array, level: float
+    chosen: Sequence[tuple[Grouping, int]],
+    sums: Sums,
+    held_out: Array,
+    level: float,
+    work: Work,
 ) -> list[tuple[FoundSlice, Grouping, int]]:
     """Return the slices that the held-out half confirms, with their grouping and number in it.
 
     They are sorted by the end of the interval that is nearer to 0, the widest first.
     """
-    p_values = [float(sums.p_values(part, held_out)[k]) for part, k in chosen]
+    work.next("confirming")
+    p_values = []
+    for part, k in chosen:
+        p_values.append(float(sums.p_values(part, held_out)[k]))
+        work("confirming", len(p_values) / len(chosen))
+    every = list(zip(chosen, p_values, holm(p_values), strict=True))
+    found = [one for one in every if one[-1] < 1 - level]
+    rows = len(held_out)
+    work.know("measuring", MEASURING * rows * len(found))
+    work.know("explaining", EXPLAINING * rows * len(found))
+    work.next("measuring")
     confirmed = []
-    for (part, k), p_value, adjusted in zip(chosen, p_values, holm(p_values), strict=True):
-        if adjusted < 1 - level:
-            rows = int(np.count_nonzero(part.codes == k))
-            means = sums.means(part, k, held_out, level)
-            record = FoundSlice(part.by, part.names[k], rows, *means, p_value, adjusted)
-            confirmed.append((record, part, k))
+    for (part, k), p_value, adjusted in found:
+        count = int(np.count_nonzero(part.codes == k))
+        means = sums.means(part, k, held_out, level)
+        record = FoundSlice(part.by, part.names[k], count, *means, p_value, adjusted)
+        confirmed.append((record, part, k))
+        work("measuring slices", len(confirmed) / len(found))
     return sorted(confirmed, key=lambda entry: -max(entry[0].low, -entry[0].high))
 
 
@@ -323,6 +349,7 @@ def _explained(
     sums: Sums,
     held_out: Array,
     level: float,
+    progress: Progress,
 ) -> Iterable[FoundSlice]:
     """Yield the slices, each with the slice above it that explains it, if there is one.
 
@@ -330,7 +357,8 @@ def _explained(
     no miscalibration. Explained slices explain no others.
     """
     above: list[tuple[FoundSlice, Array]] = []
-    for record, part, k in confirmed:
+    for done, (record, part, k) in enumerate(confirmed):
+        progress("explaining", done / len(confirmed))
         inside = part.codes == k
         why = ""
         for other, rows in above:

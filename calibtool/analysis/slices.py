@@ -32,6 +32,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.resolve import defaults
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import Work
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
 from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
@@ -191,9 +192,12 @@ def _from_rows(
     parted = [partition(rows, by) for by in every_by]
     if calibrator is not None:
         rows = replace(calibrator(rows), source=rows.source, extra=rows.extra, notes=rows.notes)
+    # a slice takes as long as its rows, and a little more
+    sizes = [int(part.rows[k]) for part in parted for k in part.large]
+    total, done = rows.rows + sum(sizes) + FEW * (1 + len(sizes)), rows.rows + FEW
+    progress("all rows", 0.0)
     whole = _report_on(request, rows)
-    count = sum(len(part.large) for part in parted)
-    done = 0
+    progress("all rows", done / total)
     parts = []
     for part in parted:
         results = []
@@ -202,8 +206,8 @@ def _from_rows(
             estimates = slice_estimates(request, inside)
             tested = enough(inside)
             results.append(_result(part.names[k], int(part.rows[k]), estimates, whole, tested))
-            done += 1
-            progress("slices", done / count)
+            done += int(part.rows[k]) + FEW
+            progress(f"slices by {part.by}", done / total)
         mean: tuple[Estimate, ...] = ()
         if rows.unit and part.by == rows.unit.part and not part.small:
             mean = means_over_parts(request, rows, part.codes, _means(results))
@@ -254,12 +258,14 @@ def _from_summaries(
     if unit is not None:  # the slices' sums know nothing of the rows of the file
         variant = Variant() if calibrator is None else Variant(calibrator)
         whole = report_of(evaluate_variants(replace(request, variants=(variant,))))
-    for by in every_by:
+    passes = Work(progress, dict.fromkeys(map(str, range(len(every_by))), 1.0))
+    for k, by in enumerate(every_by):
+        passes.next(str(k))
         one_of_each = unit is None or by == unit.part
         of_slice = request if one_of_each else request.without_intervals
         cuts = {} if has_engine(source) else cuts_of(source, by, request.resampling.seed)
         groups = summarize_groups(
-            source, by, task, cuts, threads=request.execution.threads, progress=progress
+            source, by, task, cuts, threads=request.execution.threads, progress=passes
         )
         named, note = groups.named()
         if any(not one.each for one in cuts.values()):

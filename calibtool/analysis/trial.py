@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, UsageError
 from calibtool.metrics.spec import parse
+from calibtool.parallel import Part
 from calibtool.types import Array, Progress
 
 MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
@@ -58,17 +58,22 @@ class Trial:
         measured: the rows that are measured.
         description: what is fitted on, in words.
         smoothing: whether to fit calibrators so that they give no probability of 0 or 1.
-        tick: called after every fit of a method with the share of its fits that is done.
     """
 
     splits: tuple[tuple[Callable[[], Predictions], Array], ...]
     measured: Predictions
     description: str
     smoothing: bool
-    tick: Progress
 
-    def run(self, method: str, rank_by: str) -> Tried:
-        """Fit and measure a method on every split."""
+    def run(self, method: str, rank_by: str, begin: Callable[[str], Part]) -> Tried:
+        """Fit and measure a method on every split; `begin` begins its part of the progress."""
+        part = begin(method)
+        try:
+            return self._run(method, rank_by, part)
+        finally:
+            part.end()
+
+    def _run(self, method: str, rank_by: str, tick: Progress) -> Tried:
         values: Array | None = None
         kind, seconds, numbers = self.measured.kind, [], []
         distinct = np.zeros(2)  # distinct confidences before and after, summed over the splits
@@ -80,7 +85,6 @@ class Trial:
                 fit_end = time.perf_counter()
                 after = before if fitted is None else fitted(before)
             except CalibtoolError as error:
-                self.tick(f"fitting {method}", 1.0)
                 return Tried(Candidate(method, failed=str(error)), None)
             seconds.append((fit_end - began, time.perf_counter() - fit_end))
             numbers.append(0 if fitted is None else fitted.map.count())
@@ -89,7 +93,7 @@ class Trial:
                 values, kind = np.empty(shape, after.values.dtype), after.kind
             values[at] = after.values
             distinct += [_distinct(before), _distinct(after)]
-            self.tick(f"fitting {method}", done / len(self.splits))
+            tick(f"fitting {method}", done / len(self.splits))
         assert values is not None
         calibrated = replace(self.measured, kind=kind, values=values)
         # one thread: the methods themselves are tried in parallel
@@ -158,38 +162,25 @@ def make_trial(
     *,
     of: str,
     smoothing: bool,
-    progress: Progress,
 ) -> Trial:
     """Return the splits: one with a test set, FOLDS without.
 
     Args:
         predictions, test: the rows.
         of: which rows of the file `predictions` are, in words; "" for all.
-        smoothing, progress: as for `select`.
+        smoothing: as for `select`.
     """
-    tick = _one_at_a_time(progress)
     if test is not None:
         require_classes(test, predictions.classes, predictions.class_names)
         if as_classes(test).labels is None:
             raise UsageError(f"{test.source}: there are no labels to measure against")
         description = f"fitted on {predictions.source}, {of or f'{predictions.rows:,} rows'}"
         split = (lambda: predictions, np.arange(test.rows))
-        return Trial((split,), test, description, smoothing, tick)
+        return Trial((split,), test, description, smoothing)
     fold = folds(predictions)
     splits = tuple(
         (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
         for k in range(FOLDS)
     )
     description = f"cross-fitted in {FOLDS} folds" + (f" of {of}" if of else "")
-    return Trial(splits, predictions, description, smoothing, tick)
-
-
-def _one_at_a_time(progress: Progress) -> Progress:
-    """Return a callback that several threads may call."""
-    lock = Lock()
-
-    def tick(stage: str, share: float) -> None:
-        with lock:
-            progress(stage, share)
-
-    return tick
+    return Trial(splits, predictions, description, smoothing)

@@ -18,7 +18,7 @@ from calibtool.calibrators.maps import Map
 from calibtool.calibrators.multiclass_curves import Curves
 from calibtool.calibrators.nested_maps import Shifted, columns_of, of_other_groups, placed_at_prior
 from calibtool.calibrators.registry import EVERY
-from calibtool.data.predictions import KIND_NAMES, Predictions, first_other
+from calibtool.data.predictions import KIND_NAMES, Predictions, first_other, names_of_classes
 from calibtool.errors import FitError, NotAvailableError, UsageError
 from calibtool.types import Array, Shown
 
@@ -235,4 +235,5 @@ def finish(
 
 def name_of(predictions: Predictions | FileRows, k: int) -> str:
     """Return the name of class k, or its number, for messages."""
-    return repr(predictions.class_names[k]) if predictions.class_names else str(k)
+    name = names_of_classes(predictions)[k]
+    return repr(name) if predictions.class_names else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,6 +10,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, overwrite, rows_output
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.calibrators.calibrator import Calibrator
@@ -38,6 +40,7 @@ def command(name: str) -> click.Command:
     help="Also write `low` and `high`, the interval of a Venn-Abers calibrator: of class 1 if "
     "there are two classes, of the predicted class otherwise.",
 )
+@quiet
 @shared.reading
 @click.pass_context
 def apply(
@@ -73,15 +76,21 @@ def apply(
     if not isinstance(applied, Calibrator):
         _refuse_options(ctx, document)
     source = every(open_source(file, shared.choice(options), need_labels=False))
-    before = shared.carrying_all(source, applied.columns).load()
-    if isinstance(applied, Threshold):
-        applied.require_question(source.choice.question, before.source)
-    after = applied(before)
-    if isinstance(applied, Calibrator):
-        after = _calibrated(applied, document, before, after, write=write, interval=interval)
+    rows = shared.carrying_all(source, applied.columns)
+    with shown() as progress:
+        progress("reading", math.nan)
+        before = rows.load()
+        if isinstance(applied, Threshold):
+            applied.require_question(source.choice.question, before.source)
+        progress(f"applying to {before.rows:,} rows", math.nan)
+        after = applied(before)
+        if isinstance(applied, Calibrator):
+            after = _calibrated(applied, document, before, after, write=write, interval=interval)
     for name in hidden(source, after):
         out.tell(f"Left out: {name} (its name has a role; rename it to keep it)")
-    write_predictions(after, output, *named(source, after))
+    with shown() as progress:
+        progress(f"writing {after.rows:,} rows", math.nan)
+        write_predictions(after, output, *named(source, after))
     out.tell(f"Wrote {after.rows:,} rows, {applied.describe()}, to {output}")
     for note in applied.notes_on(before):
         out.tell(f"Note: {note}")

@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, overwrite
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 
 def command(name: str) -> click.Command:
@@ -35,6 +36,7 @@ def command(name: str) -> click.Command:
 )
 @shared.passes
 @shared.reading
+@quiet
 def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     """Summarise FILE as cells: what calibration metrics need of its rows, in a few kilobytes.
 
@@ -55,7 +57,7 @@ def cells(file: str, output: str, metrics: str, **options: Any) -> None:
     require_cells(output)
     require_writable(output)
     source = shared.source(file, options)
-    with out.progress() as progress:
+    with shown() as progress:
         summary = summarize(source, metrics, progress=progress)
     save_cells(summary, output)
     out.say(f"{summary.rows:,} rows -> {output}")

@@ -14,6 +14,7 @@ from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output, reads
 from calibtool.cli.groups import Grouped
 from calibtool.cli.main import FAILED, INCONCLUSIVE, OK
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.analysis.monitoring.read import Periods
@@ -114,6 +115,7 @@ def command(name: str) -> click.Command:
     show_default=True,
 )
 @shared.to_file
+@quiet
 @shared.reading
 @click.pass_context
 def check(
@@ -173,7 +175,7 @@ def check(
     if by is not None:
         by = ",".join(names_in(by))
         requirements = [r if r.by or r.evidence else replace(r, by=by) for r in requirements]
-    with out.progress() as progress:
+    with shown() as progress:
         outcome = gate.check(
             source,
             requirements,
@@ -254,7 +256,6 @@ def _periods(options: dict[str, Any], over_time: Sequence[Requirement]) -> Perio
     """Return the periods for evidence over time, None if none is required; remove the options of
     periods."""
     from calibtool.analysis.monitoring.read import read
-    from calibtool.cli import output as out
     from calibtool.errors import UsageError
 
     every, time = options.pop("every"), options.pop("time")
@@ -271,7 +272,7 @@ def _periods(options: dict[str, Any], over_time: Sequence[Requirement]) -> Perio
             "week, month, file or a column"
         )
     choice = shared.choice(dict(options))  # a copy: the predictions are read by the same options
-    with out.progress() as progress:
+    with shown() as progress:
         return read(options["file"], every, time=time, choice=choice, progress=progress)
 
 
@@ -316,7 +317,7 @@ def _init(
     written = {"file": file} | {key: options[key] for key in keys if options[key]}
     fitted = load_calibrator(options["calibrator"]) if options["calibrator"] else None
     source = shared.source(file, options).also(fitted.columns if fitted else ())
-    with out.progress() as progress:
+    with shown() as progress:
         report = init_config.write_config(
             path,
             source,

@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 
 def command(name: str) -> click.Command:
@@ -39,6 +40,7 @@ def command(name: str) -> click.Command:
 @shared.to_file
 @shared.cluster
 @shared.intervals
+@quiet
 @shared.reading
 def compare(
     files: tuple[str, ...],
@@ -72,7 +74,7 @@ def compare(
     specs = shared.default_metrics(options, METRICS) if metrics is None else metrics
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
-    with out.progress() as progress:
+    with shown() as progress:
         comparison = measure(
             sources, specs, reference=number, id_=id_, progress=progress, **options
         )

@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import in_steps_shown, quiet
 
 
 def command(name: str) -> click.Command:
@@ -29,6 +30,7 @@ def command(name: str) -> click.Command:
 )
 @shared.replicates(200)
 @shared.output
+@quiet
 @shared.reading
 def estimate(
     file: str,
@@ -67,7 +69,7 @@ def estimate(
     rows = open_source(file, unlabelled, need_labels=False)
     rows = rows.also(fitted.columns) if fitted else rows
     result: Any
-    with out.progress() as progress:
+    with in_steps_shown() as progress:
         if labelled:
             known = open_source(labelled, choice)
             result = label_shift.estimate_prior(known, rows, progress=progress, **options)

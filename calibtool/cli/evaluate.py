@@ -11,6 +11,7 @@ from calibtool.cli import options as shared
 from calibtool.cli import side_by_side
 from calibtool.cli.files import Column, Input
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.analysis.side_by_side import SideBySide
@@ -73,6 +74,7 @@ def command(name: str) -> click.Command:
 @shared.passes
 @side_by_side.output
 @side_by_side.layout
+@quiet
 @shared.reading
 def evaluate(
     files: tuple[str, ...],
@@ -104,6 +106,7 @@ def evaluate(
     from calibtool.cli.sets import report_on
     from calibtool.metrics.resolve import beside_background
     from calibtool.metrics.spec import parse_list
+    from calibtool.parallel import in_steps
 
     context = click.get_current_context()
     beside = side_by_side.wanted(context)
@@ -118,14 +121,14 @@ def evaluate(
     if not (library or conventions or by or plot):
         each = fitted * len(files) if len(fitted) == 1 else fitted
         reports = _reports(files, specs, each, ood, background, options)
-        shown: Any = shared.with_flags(reports[0], context)
+        found: Any = shared.with_flags(reports[0], context)
         if beside:
-            shown = side_by_side.result(reports, files, layout)
-        out.emit(_rendered(shown, reports, format_, output, signatures=signatures), output)
+            found = side_by_side.result(reports, files, layout)
+        out.emit(_rendered(found, reports, format_, output, signatures=signatures), output)
         return
     source = shared.readable(files[0], options, fitted[0].columns if fitted[0] else ())
     if library or conventions:
-        with out.progress() as progress:
+        with shown() as progress:
             text = _conventions(source, library, format_, out.terminal(output), progress, options)
         out.emit(text, output)
         return
@@ -135,10 +138,11 @@ def evaluate(
         out.emit(_sliced(source, by, specs, fitted[0], format_, output, options), output)
         return
     other = shared.source(ood, {}) if ood else None
-    with out.progress() as progress:
+    with shown() as show:
+        progress = in_steps(show) if plot else show
         settings = {"calibrator": fitted[0], "ood": other, "progress": progress, **options}
         report = shared.with_flags(measure(source, specs, **settings), context)
-        drawn = _picture(source, fitted[0], progress, options, output)
+        drawn = _picture(source, fitted[0], progress, options, output) if plot else ""
     text = _rendered(report, [report], format_, output, signatures=signatures)
     out.emit(text + drawn, output)
 
@@ -154,13 +158,15 @@ def _reports(
     """Return the report of each file, with its calibrator; of a log without confidences, the
     accuracy alone."""
     from calibtool.analysis.evaluate import evaluate as measure
-    from calibtool.cli import output as out
     from calibtool.errors import NoScoresError
     from calibtool.metrics.resolve import beside_background
+    from calibtool.parallel import Work
 
     reports = []
-    with out.progress() as progress:
-        for file, calibrator in zip(files, fitted, strict=True):
+    with shown() as progress:
+        work = Work(progress, dict.fromkeys(map(str, range(len(files))), 1.0))
+        for number, (file, calibrator) in enumerate(zip(files, fitted, strict=True)):
+            work.next(str(number))
             given, asked = dict(options), specs
             try:
                 source = shared.readable(file, given, calibrator.columns if calibrator else ())
@@ -174,7 +180,7 @@ def _reports(
                 asked = beside_background(specs, source, background)
             other = shared.source(ood, {}) if ood else None
             more = {"calibrator": calibrator, "ood": other, **given}
-            reports.append(measure(source, asked, progress=_named(progress, file, files), **more))
+            reports.append(measure(source, asked, progress=_named(work, file, files), **more))
     return reports
 
 
@@ -186,7 +192,7 @@ def _named(progress: Progress, file: str, files: Sequence[str]) -> Progress:
 
 
 def _rendered(
-    shown: Report | SideBySide,
+    found: Report | SideBySide,
     reports: Sequence[Report],
     format_: str,
     output: str | None,
@@ -197,7 +203,7 @@ def _rendered(
     from calibtool.cli import output as out
     from calibtool.reports.render import render
 
-    text = render(shown, format_, **out.terminal(output))
+    text = render(found, format_, **out.terminal(output))
     if signatures and format_ in ("table", "markdown"):
         every = (e for report in reports for e in (*report.estimates, *report.after))
         lines = dict.fromkeys(e.signature for e in every if not e.missing)
@@ -259,7 +265,7 @@ def _sliced(
     from calibtool.cli import output as out
     from calibtool.reports.render import render
 
-    with out.progress() as progress:
+    with shown() as progress:
         report = evaluate_by(
             source,
             by,

@@ -14,6 +14,7 @@ from calibtool.cli import class_shares
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
 from calibtool.cli.groups import Grouped, Sections
+from calibtool.cli.progress import in_steps_shown, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +119,7 @@ def command(name: str) -> click.Command:
         ),
         shared.intervals,
         shared.form,
+        quiet,
         shared.reading,
     )(run)
     return click.command(name, cls=Grouped)(decorated)
@@ -188,7 +190,7 @@ def _fit(method: str, method_options: dict[str, Any], options: dict[str, Any]) -
     if not has_rows and not test and format_ != "table":
         raise _nothing_to_report(file, format_)
 
-    with output.progress() as progress:
+    with in_steps_shown(f"fitting {method}") as progress:
         calibrator = fit(method, rows, by=by, progress=progress, **method_options)
         target, said = class_shares.target_of(
             given, calibrator.fitted.prior, file, rows, choice, options["seed"], progress

@@ -15,7 +15,7 @@ COMPLETE = "_CALIBTOOL_COMPLETE"  # variable that is set by a shell which comple
 # title -> names of parameters, in the order in which help shows them; others are "Options"
 GROUPS: dict[str, tuple[str, ...]] = {
     "Intervals": ("cluster", "ci", "resamples", "level", "seed"),
-    "Output": ("format_", "output", "overwrite"),
+    "Output": ("format_", "output", "overwrite", "quiet"),
     "Resources": ("dask", "state"),
 }
 READING = "Reading options (--score, --labels, --filter and more): calibtool help reading"

@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import in_steps_shown, quiet
 
 
 def command(name: str) -> click.Command:
@@ -75,6 +76,7 @@ def command(name: str) -> click.Command:
 )
 @shared.replicates(200)  # fewer than elsewhere: every period has an interval of its own
 @shared.output
+@quiet
 @shared.reading
 def monitor(
     pattern: str,
@@ -113,7 +115,7 @@ def monitor(
 
     _require_writable(plot, output)
     resampling = shared.resampling(options)
-    with out.progress() as progress:
+    with in_steps_shown() as progress:
         slices = read_slices(
             pattern,
             every,

@@ -1,17 +1,12 @@
-"""Write results to standard output or a file, and progress to a terminal."""
+"""Write results to standard output or a file, and messages to standard error."""
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
-
-PATIENCE = 0.5  # seconds before a progress bar appears: shorter work would only make it flicker
 
 # Most characters of a line of a message: a screen of text. Names and values from files have no end.
 LONGEST = 2000
@@ -98,48 +93,3 @@ def terminal(output: str | None = None) -> dict[str, Any]:
 def encoding(output: str | None = None) -> str:
     """Return the encoding of the destination."""
     return (sys.stdout.encoding if output in (None, "-") else None) or "utf-8"
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str, float], None]]:
-    """Provide a progress callback: a bar on a terminal after PATIENCE, nothing elsewhere."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        from calibtool.types import silent
-
-        yield silent
-        return
-    began = time.monotonic()
-    live: list[Any] = []
-
-    def tick(stage: str, share: float) -> None:
-        if not live:
-            if time.monotonic() - began < PATIENCE:
-                return
-            live.append(_start())
-        bar, tasks = live[0]
-        stage = message(stage)
-        if stage not in tasks:
-            tasks[stage] = bar.add_task(stage, total=1.0)
-        bar.update(tasks[stage], completed=share)
-
-    try:
-        yield tick
-    finally:
-        if live:
-            live[0][0].stop()
-
-
-def _start() -> tuple[Any, dict[str, Any]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
-    bar.start()
-    return bar, {}

@@ -11,6 +11,7 @@ from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output, writes
 from calibtool.cli.groups import Grouped, Sections
 from calibtool.cli.options import F
+from calibtool.cli.progress import quiet, shown
 from calibtool.diagrams.registry import KINDS, Kind, module_of
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ OF_ALL = shared.stack(
     click.option("--title", help="Title; by default none on paper, otherwise the file names."),
     shared.level,
     shared.seed,
+    quiet,
     shared.reading,
 )
 
@@ -176,7 +178,7 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     _require_number(name, kind, files)
     predictions = _read(name, kind, files, options)
     settings = {key: value for key, value in options.items() if value is not None}
-    with out.progress() as progress:
+    with shown() as progress:
         diagram = module_of(name).compute(predictions, progress=progress, **settings)
     if data:
         data_file.save(name, diagram, data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import click
 
 from calibtool.cli.files import Input, rows_output
+from calibtool.cli.progress import quiet, shown
 from calibtool.train.data.dataset import PARTS
 from calibtool.train.settings import LAYOUTS
 
@@ -59,6 +61,7 @@ def command(name: str) -> click.Command:
     "--device", default="auto", show_default=True, help="cuda, mps or cpu; auto as for train."
 )
 @click.option("--batch-size", type=int, metavar="ROWS", help="Rows at a time.")
+@quiet
 def predict(
     run: str,
     data: str,
@@ -97,16 +100,18 @@ def predict(
     model = load_model(run)
     fitted = model.run.calibrator(calibrator or True) if write == "probs" else None
     typed = {key: value for key, value in reading.items() if value is not None}
-    predictions = predict_rows(
-        model,
-        data,
-        part=part or "",
-        with_labels=not no_labels,
-        required=typed.keys(),
-        device=device,
-        batch_size=batch_size,
-        **typed,
-    )
+    with shown() as progress:
+        progress("predicting", math.nan)
+        predictions = predict_rows(
+            model,
+            data,
+            part=part or "",
+            with_labels=not no_labels,
+            required=typed.keys(),
+            device=device,
+            batch_size=batch_size,
+            **typed,
+        )
     written = predictions if fitted is None else to_probs(fitted(predictions))
     write_predictions(written, output)
     what = f"logits of {run}"

@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.reports.page.collect import Methods
@@ -72,6 +73,7 @@ def command(name: str) -> click.Command:
     "--model-name", default="", metavar="TEXT", help="The model's name, in that metadata."
 )
 @shared.intervals
+@quiet
 @shared.reading
 def report(
     files: tuple[str, ...],
@@ -124,7 +126,7 @@ def report(
     columns = fitted.columns if fitted is not None else ()
     sources = [shared.opened(file, choice, columns) for file in files]
     context = click.get_current_context()
-    with out.progress() as progress:
+    with shown() as progress:
         report = build_page(
             sources,
             specs,

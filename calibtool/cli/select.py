@@ -10,6 +10,7 @@ from calibtool.calibrators.registry import METHODS
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 from calibtool.formatting import joined
 
 
@@ -63,6 +64,7 @@ def command(name: str) -> click.Command:
 )
 @shared.replicates()
 @shared.form
+@quiet
 @shared.reading
 def select(
     file: str,
@@ -100,7 +102,7 @@ def select(
     rows = open_source(file, choice)
     measured = open_source(test, choice).load() if test else None
     names = None if methods is None else [name.strip() for name in methods.split(",")]
-    with out.progress() as progress:
+    with shown() as progress:
         selected = selection.select(
             rows,
             names,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input, Output
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 from calibtool.decisions.set_scores import K_REG, METHODS, PENALTY
 
 if TYPE_CHECKING:
@@ -81,6 +83,7 @@ def command(name: str) -> click.Command:
     "may have been fitted on FILE.",
 )
 @shared.form
+@quiet
 @shared.reading
 def sets(
     file: str, output: str | None, calibrator: str | None, format_: str, **options: Any
@@ -104,7 +107,9 @@ def sets(
 
     fitted = load_calibrator(calibrator) if calibrator else None
     source = open_source(file, shared.choice(options))
-    made = fit_sets(source, calibrator=fitted, **options)
+    with shown() as progress:
+        progress("choosing the sets", math.nan)
+        made = fit_sets(source, calibrator=fitted, **options)
     if output:
         made.save(output)
     out.show(made, format_, None)
@@ -148,4 +153,6 @@ def report_on(file: str, sets: str, by: Sequence[str], options: dict[str, Any]) 
     rule = load_sets(sets)
     source = open_source(file, shared.choice(options))
     settings = {name: options[name] for name in ("resamples", "level", "seed")}
-    return evaluate_sets(source, rule, by, **settings)
+    with shown() as progress:
+        progress("measuring sets", math.nan)
+        return evaluate_sets(source, rule, by, **settings)

@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 
 def command(name: str) -> click.Command:
@@ -37,6 +38,7 @@ def command(name: str) -> click.Command:
     "--seed", type=int, default=0, show_default=True, metavar="N", help="Seed of the two halves."
 )
 @shared.output
+@quiet
 @shared.reading
 def slices(
     file: str,
@@ -65,7 +67,7 @@ def slices(
     from calibtool.data.slicing import names_in
 
     source = shared.source(file, options)
-    with out.progress() as show:
+    with shown() as show:
         search = search_slices(
             source,
             names_in(columns, "--columns") if columns else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output, writes
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.data.files.source import Source
@@ -52,6 +54,7 @@ def command(name: str) -> click.Command:
     help="Keep rows with the same value (one patient, one user) in one part.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N")
+@quiet
 @shared.reading
 @click.pass_context
 def split(
@@ -89,14 +92,25 @@ def split(
             "files with one prediction in a row"
         )
     paths = _paths(ctx, source, output)
-    rows = shared.carrying_all(source, [group] if group else []).load()
-    first = first_part(
-        rows, stratified or share or 0.5, stratified=stratified is not None, group=group, seed=seed
-    )
-    for path, at in zip(paths, (first, ~first), strict=True):
-        part = rows.take(at.nonzero()[0])
-        write_predictions(part, path, *named(source, part))
-        out.tell(f"Wrote {part.rows:,} rows to {path}")
+    carrying = shared.carrying_all(source, [group] if group else [])
+    parts = []
+    with shown() as progress:
+        progress("reading", math.nan)
+        rows = carrying.load()
+        first = first_part(
+            rows,
+            stratified or share or 0.5,
+            stratified=stratified is not None,
+            group=group,
+            seed=seed,
+        )
+        for path, at in zip(paths, (first, ~first), strict=True):
+            part = rows.take(at.nonzero()[0])
+            progress(f"writing {part.rows:,} rows", math.nan)
+            write_predictions(part, path, *named(source, part))
+            parts.append((part.rows, path))
+    for count, path in parts:
+        out.tell(f"Wrote {count:,} rows to {path}")
 
 
 def _paths(ctx: click.Context, source: Source, output: tuple[str, ...]) -> tuple[str, ...]:

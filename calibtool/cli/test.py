@@ -9,6 +9,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.groups import Grouped
+from calibtool.cli.progress import quiet, shown
 
 
 def command(name: str) -> click.Command:
@@ -40,6 +41,7 @@ def command(name: str) -> click.Command:
 )
 @shared.seed
 @shared.output
+@quiet
 @shared.reading
 def test(
     file: str,
@@ -64,7 +66,7 @@ def test(
     from calibtool.cli import output as out
 
     source = shared.source(file, options)
-    with out.progress() as show:
+    with shown() as show:
         results = significance(
             source, tests=tests, view=view, resamples=resamples, seed=seed, progress=show
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +11,7 @@ from calibtool.cli import options as shared
 from calibtool.cli.files import Column, Input, Output
 from calibtool.cli.groups import Grouped
 from calibtool.cli.main import INCONCLUSIVE, OK
+from calibtool.cli.progress import quiet, shown
 
 if TYPE_CHECKING:
     from calibtool.calibrators.calibrator import Calibrator
@@ -69,6 +71,7 @@ def command(name: str) -> click.Command:
 )
 @shared.seed
 @shared.form
+@quiet
 @shared.reading
 def threshold(
     file: str,
@@ -110,7 +113,11 @@ def threshold(
     if goal is None:
         _show_costs(source, costs, fitted, output, format_, by=by, **options)
         return OK
-    chosen = choose_threshold(source, target=goal, by=by, calibrator=fitted, costs=costs, **options)
+    with shown() as progress:
+        progress("choosing a threshold", math.nan)
+        chosen = choose_threshold(
+            source, target=goal, by=by, calibrator=fitted, costs=costs, **options
+        )
     if output and chosen.found:
         chosen.save(output)
     out.show(chosen, format_, None)
@@ -152,5 +159,7 @@ def _show_costs(
         raise UsageError(
             f"--{'output' if output else 'by'} is for a threshold; give --target 'cost <= ...' too"
         )
-    report = decision_costs(source, costs=costs, calibrator=fitted, cross_fit=cross_fit)
+    with shown() as progress:
+        progress("measuring costs", math.nan)
+        report = decision_costs(source, costs=costs, calibrator=fitted, cross_fit=cross_fit)
     out.show(report, format_, None)

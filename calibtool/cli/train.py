@@ -11,6 +11,7 @@ import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
+from calibtool.cli.progress import quiet
 from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
 from calibtool.cli.train_progress import is_first_process, watching
 from calibtool.reports.trackers import TRACKERS
@@ -58,6 +59,7 @@ def _columns(rows: list[tuple[str, str]]) -> str:
     help="Also log every epoch, test metrics and the report to it.",
 )
 @shared.form
+@quiet
 def train(
     format_: str,
     config: str | None,
@@ -88,7 +90,7 @@ def train(
     # instead of 8.7 s. It is read when torch is imported, which has not happened yet.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        with watching() as watch:
+        with watching(_trainings(settings, sweep, seeds)) as watch:
             shared_options = {"resume": resume, "watch": watch, "data": data}
             if log and is_first_process():
                 result, next_ = _logged_run(log, settings, shared_options)
@@ -111,6 +113,15 @@ def train(
     if format_ == "table":
         below = Lines.of(["", f"Wrote {Path(settings.out)}/", f"Next: calibtool {next_}"])
         click.echo(output.message(below))
+
+
+def _trainings(settings: Settings, sweep: str | None, seeds: tuple[int, ...]) -> int:
+    """Return how many trainings there will be: of a sweep, and to choose gamma."""
+    from calibtool.train.grammar import split_list
+
+    tried = len(settings.gamma_search or ()) * settings.gamma_folds
+    runs = len(split_list(sweep)) * max(len(seeds), 1) if sweep else 1
+    return runs * (tried + 1)
 
 
 def _read_data(settings: Settings, sweep: str | None) -> Any:

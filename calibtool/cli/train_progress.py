@@ -1,4 +1,4 @@
-"""Training progress: epoch, loss, validation NLL and ECE, time left."""
+"""Training progress: epoch, loss, validation NLL and ECE."""
 
 from __future__ import annotations
 
@@ -10,43 +10,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calibtool.cli.progress import is_quiet, shown
+
 if TYPE_CHECKING:
     from calibtool.train.loop import Watch
+    from calibtool.types import Progress
 
 
 class Live:
-    """A bar over all steps of a run; the next run of a sweep starts a new one."""
+    """The bar of all commands, over all trainings of a run or a sweep."""
 
-    def __init__(self, bar: Any) -> None:
-        self.bar = bar
-        self.task: Any = None
+    def __init__(self, progress: Progress, trainings: int) -> None:
+        self.progress, self.trainings = progress, trainings
+        self.begun = 0
         self.validation = ""
 
     def start(self, title: str, epochs: int) -> None:
-        """Begin a run."""
-        self.stop()
-        self.epochs, self.validation = epochs, ""
-        self.task = self.bar.add_task(title, total=epochs, epoch="", metrics="")
+        """Begin a training."""
+        self.title, self.epochs, self.validation = title, epochs, ""
+        self.begun += 1
 
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
         """Show a step."""
-        self.bar.update(
-            self.task,
-            completed=epoch + step / steps,
-            epoch=f"epoch {epoch + 1}/{self.epochs}",
-            metrics=f"loss {loss:.4f}{self.validation}",
-        )
+        self._tell(epoch, step / steps, f"loss {loss:.4f}")
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Show a measured epoch."""
         self.validation = f"  val NLL {row['val_nll']:.4f} ECE {row['val_ece']:.4f}"
-        self.bar.update(self.task, metrics=f"loss {row['train_loss']:.4f}{self.validation}")
+        self._tell(row["epoch"] - 1, 1.0, f"loss {row['train_loss']:.4f}")
 
-    def stop(self) -> None:
-        """End the run."""
-        if self.task is not None:
-            self.bar.remove_task(self.task)
-            self.task = None
+    def _tell(self, epoch: int, share: float, loss: str) -> None:
+        where = f"epoch {epoch + 1}/{self.epochs}"
+        if self.trainings > 1:
+            where = f"{self.title}, {where}"
+        done = self.begun - 1 + (epoch + share) / self.epochs
+        self.progress(f"{where}  {loss}{self.validation}", done / max(self.trainings, self.begun))
 
 
 class Lines:
@@ -75,19 +73,15 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def watching() -> Iterator[Watch | None]:
-    """Yield a display on a terminal and lines elsewhere, in the first process; otherwise None."""
-    if not is_first_process() or sys.stderr is None or not sys.stderr.isatty():
-        yield Lines() if is_first_process() and sys.stderr is not None else None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def watching(trainings: int) -> Iterator[Watch | None]:
+    """Yield a display on a terminal and lines elsewhere, in the first process; otherwise None.
 
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=12),
-        TextColumn("{task.fields[epoch]}  {task.fields[metrics]}", markup=False),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Live(bar)
+    `trainings` is how many there will be.
+    """
+    if not is_first_process() or sys.stderr is None or is_quiet():
+        yield None
+    elif sys.stderr.isatty():
+        with shown() as progress:
+            yield Live(progress, trainings)
+    else:
+        yield Lines()

@@ -11,7 +11,7 @@ from calibtool.data.blocks import unit
 from calibtool.data.files.open import open_table, source_of
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import KIND_NAMES, Predictions
+from calibtool.data.predictions import KIND_NAMES, Predictions, names_of_classes
 from calibtool.errors import CalibtoolError
 from calibtool.formatting import Lines, printable
 from calibtool.types import Array
@@ -175,15 +175,15 @@ class _Counts:
 
     def report(self, source: Source | Predictions, key: str) -> Iterator[str]:
         """Yield what the counts show."""
-        absent = np.flatnonzero(self.labels == 0)
+        absent, names = np.flatnonzero(self.labels == 0), names_of_classes(source)
         if self.labels.any() and len(absent):
-            shown = ", ".join(str(k) for k in absent[:8]) + (", ..." if len(absent) > 8 else "")
+            shown = ", ".join(names[k] for k in absent[:8]) + (", ..." if len(absent) > 8 else "")
             yield f"{len(absent)} of {len(self.labels)} classes never occur as a label: {shown}"
         if self.labels.any():
             common = int(self.labels.argmax())
             share = self.labels[common] / self.labels.sum()
             if share > IMBALANCED:
-                yield f"{100 * share:.1f} % of the labels are class {common}"
+                yield f"{100 * share:.1f} % of the labels are class {names[common]}"
         if source.kind == "logits" and self.like_probs == self.rows:
             yield (
                 "every row of logits is non-negative and sums to 1: these look like "

@@ -6,7 +6,8 @@ constructors only: they check every value and raise `InputError` naming the key 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
@@ -278,6 +279,39 @@ def first_other(
     if not ours or not theirs:
         return None
     return next((pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1]), None)
+
+
+def names_of_classes(predictions: Any) -> tuple[str, ...]:
+    """Return what classes are called wherever they are named: as the file names them, otherwise
+    their numbers.
+
+    Args:
+        predictions: predictions, a file, or a summary.
+
+    >>> names_of_classes(Predictions.from_probs([[0.2, 0.8]], [1], class_names=("cat", "dog")))
+    ('cat', 'dog')
+    >>> names_of_classes(Predictions.from_probs([[0.2, 0.8]], [1]))
+    ('0', '1')
+    """
+    return predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
+
+
+def in_names(text: str, names: Sequence[str] | None) -> str:
+    """Return a text about class 1 and class 0 of two with the names of the classes, if there are.
+
+    >>> in_names("P(class 1) of rows of class 0", ("cat", "dog"))
+    'P(dog) of rows of class cat'
+    >>> in_names("P(class 1)", None)
+    'P(class 1)'
+    """
+    if not names or len(names) != 2:
+        return text
+
+    def named(found: re.Match[str]) -> str:
+        of, word, k = found.groups()
+        return f"{of}{names[int(k)]}" if of else f"{word} {names[int(k)]}"
+
+    return re.sub(r"(\bP\()?\b([Cc]lass) ([01])\b", named, text)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 
 from calibtool.data.cuts import Cuts, is_cut, octiles, tenths
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, names_of_classes
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.data.validation import texts
@@ -305,7 +305,7 @@ def _predicted(predictions: Predictions) -> Array:
             f"{predictions.source}: holds confidences alone, so the predicted class is not known"
         )
     predicted = reduce_rows(labelled(predictions), want=["predicted"]).predicted
-    names = predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
+    names = names_of_classes(predictions)
     return np.array(names, dtype=object)[predicted].astype(str)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.data.predictions import DataInfo
+from calibtool.data.predictions import DataInfo, names_of_classes
 from calibtool.data.rows import to_probs
 from calibtool.decisions.choose import choosing
 from calibtool.decisions.costs import Costs
@@ -107,7 +107,7 @@ def decision_costs(
     matrix = costs.matrix(before)
     if before.labels is None:
         raise NotAvailableError(f"{before.source}: has no labels, by which decisions are judged")
-    names = before.class_names or tuple(map(str, range(len(matrix))))
+    names = names_of_classes(before)
     weights = np.ones(before.rows) if before.weights is None else before.weights
     shares = np.bincount(before.labels, weights, minlength=len(matrix)) / weights.sum()
     same = shares @ matrix

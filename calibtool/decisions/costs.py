@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, names_of_classes
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError, UsageError, near
 from calibtool.types import Array
@@ -55,7 +55,7 @@ class Costs:
             raise NotAvailableError(
                 f"{predictions.source}: holds confidences alone; costs are those of classes"
             )
-        names = predictions.class_names or tuple(map(str, range(predictions.classes)))
+        names = names_of_classes(predictions)
         at = {name: k for k, name in enumerate(names)}
         matrix = np.full((len(names), len(names)), np.nan)
         np.fill_diagonal(matrix, 0.0)

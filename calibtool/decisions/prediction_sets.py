@@ -19,7 +19,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.confidences import fingerprint_of
 from calibtool.data.class_sets import class_sets
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.predictions import Predictions, first_other
+from calibtool.data.predictions import Predictions, first_other, names_of_classes
 from calibtool.decisions import sets_file
 from calibtool.decisions.applied import add_columns
 from calibtool.decisions.calibrated_rows import calibrated
@@ -199,7 +199,7 @@ def fit_sets(
     assert rows.labels is not None
     classes = int(rows.classes or 0)
     parts = [scores[rows.labels == k] for k in range(classes)] if per_class else [scores]
-    names = rows.class_names or tuple(map(str, range(classes)))
+    names = names_of_classes(rows)
     _require_enough(rows.source, coverage, [len(part) for part in parts], names)
     quantiles = [np.sort(part)[rank_of(coverage, len(part)) - 1] for part in parts]
     return PredictionSets(

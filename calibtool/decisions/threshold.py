@@ -12,7 +12,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.groups import require_few
 from calibtool.calibrators.nested_maps import group_names
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.predictions import DataInfo, Predictions, first_other
+from calibtool.data.predictions import DataInfo, Predictions, first_other, names_of_classes
 from calibtool.decisions.applied import add_columns
 from calibtool.decisions.costs import Costs
 from calibtool.decisions.losses import decided, scores_of
@@ -209,7 +209,7 @@ def groups_of(predictions: Predictions, by: tuple[str, ...], predicted: Array | 
                 f"{predictions.source}: holds confidences alone, so that the predicted class is "
                 "not known; --by predicted needs classes"
             )
-        names = predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
+        names = names_of_classes(predictions)
         parts.append(np.array(names)[predicted])
     if not parts:
         return np.zeros(predictions.rows, "<U1")

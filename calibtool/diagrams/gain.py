@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
 
-from calibtool.calibrators.calibrator import require_fit
+from calibtool.calibrators.calibrator import Calibrator, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
@@ -24,7 +24,10 @@ from calibtool.diagrams.options import Option
 from calibtool.diagrams.style import Style
 from calibtool.errors import CalibtoolError, FitError
 from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.evaluation.execution import Execution
+from calibtool.intervals.draws import DRAWING
 from calibtool.intervals.estimate import Estimate
+from calibtool.parallel import Work
 from calibtool.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 TITLES = ("NLL", "ECE")
 METRICS = ("nll", "ece")
 OF_CONFIDENCES = ("nll(view=top)", "ece")  # the same of confidences alone
+MEASURING = "measuring"  # the part of the progress after all fits
 NAMES = ("name", "value", "corrected", "low", "high", "signature")
 
 
@@ -119,17 +123,25 @@ def compute(
         require_scored(name)
     variants, notes = [Variant()], []
     measured = numbered(rows) if test is None else test
-    report_progress: Progress = shared.get("progress") or silent
-    for done, name in enumerate(names, start=1):
+    work = Work(
+        shared.get("progress") or silent,
+        _costs(names, rows, measured, shared, crossed=test is None),
+    )
+    for name in names:
+        work.next(name)
+        work(f"fitting {name}", 0.0)
         try:
-            variants.append(_variant(name, rows, crossed=test is None))
+            variants.append(_variant(name, rows, work, crossed=test is None))
         except CalibtoolError as error:
             notes.append(f"{name} is left out: {error}")
-        report_progress("fitting", done / len(names))
     if len(variants) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
     metrics = OF_CONFIDENCES if alone else METRICS
-    results = evaluate_rows(request(measured, metrics, variants, **shared))
+    work.next(MEASURING)
+    watched = replace(
+        request(measured, metrics, variants, **shared), execution=Execution.of(progress=work)
+    )
+    results = evaluate_rows(watched)
     gains = [
         Gain(variant.title, results.estimates(k), results.change(k))
         for k, variant in enumerate(variants)
@@ -147,13 +159,35 @@ def compute(
     )
 
 
-def _variant(name: str, rows: Predictions, *, crossed: bool) -> Variant:
+def _costs(
+    names: Sequence[str],
+    rows: Predictions,
+    measured: Predictions,
+    shared: SharedOptions,
+    *,
+    crossed: bool,
+) -> dict[str, float]:
+    """Return about how many seconds the parts take: each fit, and measuring them all."""
+    fitted = (FOLDS - 1) * rows.rows if crossed else rows.rows  # in all folds together
+    fits = {name: METHODS[name].seconds(fitted, rows.classes) for name in names}
+    drawn = DRAWING * measured.rows * shared.get("resamples", 1000)
+    return {**fits, MEASURING: drawn * (len(names) + 1)}
+
+
+def _variant(name: str, rows: Predictions, tell: Progress, *, crossed: bool) -> Variant:
     """Return the calibrator fitted on all rows, or cross-fitted, as `select` does it: without
     probabilities of 0 or 1."""
     options = finite_options(name)
     if not crossed:
         return Variant(fit(name, rows, **options), name)
-    _, crossfitted = cross_fit(partial(fit, name, **options), rows, name)
+    folds = count(1)
+
+    def fit_fold(part: Predictions) -> Calibrator:
+        calibrator = fit(name, part, **options)
+        tell(f"fitting {name}", next(folds) / FOLDS)
+        return calibrator
+
+    _, crossfitted = cross_fit(fit_fold, rows, name)
     return Variant(crossfitted, name)
 
 

@@ -11,7 +11,8 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.request import Request, one_score_view
 from calibtool.evaluation.resampling import Resampling
-from calibtool.types import Array, Progress
+from calibtool.parallel import in_steps
+from calibtool.types import Array, Progress, silent
 
 Named: TypeAlias = Readable | Mapping[str, Readable]
 
@@ -73,7 +74,7 @@ def request(
         columns=columns,
         bias=bias,
         resampling=Resampling(ci, resamples, level, seed),
-        execution=Execution.of(progress=progress),
+        execution=Execution.of(progress=in_steps(progress or silent)),
     )
 
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Self
 
 import numpy as np
 
-from calibtool.calibrators.crossfit import cross_fit
-from calibtool.calibrators.fit import fit
-from calibtool.data.blocks import Wanted, unit
 from calibtool.data.clusters import ADVICE
-from calibtool.data.predictions import DataInfo, Predictions
-from calibtool.data.readable import Readable
-from calibtool.data.rows import Rows, reduce_rows
+from calibtool.data.predictions import DataInfo
 from calibtool.data.unit import unit_text
-from calibtool.errors import CalibtoolError, InputError
+from calibtool.errors import InputError
+from calibtool.evaluation import costs
 from calibtool.evaluation.binary_problems import RowProblems
-from calibtool.evaluation.collect import Collected, collect
+from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.evaluate_cells import evaluate_cells
 from calibtool.evaluation.from_rows import measure_rows
-from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.notices import (
     NO_WEIGHT,
     infinite_nlls,
@@ -30,22 +25,22 @@ from calibtool.evaluation.notices import (
     too_few_rows,
     without_interval,
 )
-from calibtool.evaluation.pairs import SHARES, UnseenPairs, discordant, reach
+from calibtool.evaluation.pairs import UnseenPairs, discordant, reach
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import Results, bias_of, digest_of
+from calibtool.evaluation.row_pass import collect_rows, reduce_ood
 from calibtool.evaluation.split_results import SplitResults
 from calibtool.evaluation.subsample import draw_rows
-from calibtool.evaluation.unseen_rows import sampled
 from calibtool.evaluation.wording import read
 from calibtool.intervals.difference import Discordant
 from calibtool.intervals.shares import design_effects
 from calibtool.metrics.cells import Cells, ScoreSum, locate
-from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import Work
 from calibtool.streaming.layout import streams
-from calibtool.streaming.passes import STREAMED_ROWS
-from calibtool.types import Array, Progress
+from calibtool.streaming.passes import STREAMED_ROWS, max_rows
+from calibtool.types import Array
 
 
 def evaluate_variants(request: Request) -> Results:
@@ -62,12 +57,27 @@ def evaluate_variants(request: Request) -> Results:
     pairs = list(zip(request.specs, sampled, strict=True))
     whole = tuple(spec for spec, drawn in pairs if not drawn)
     others = tuple(spec for spec, drawn in pairs if drawn)
+    work = _watched_parts(request, whole, others)
+    request = replace(request, execution=replace(request.execution, progress=work))
+    work.next("cells")
+    of_cells = evaluate_cells(replace(request, specs=whole))
+    work.next("drawing rows")
     rows = draw_rows(request.predictions, STREAMED_ROWS, request.resampling.seed)
-    return SplitResults.of(
-        evaluate_cells(replace(request, specs=whole)),
-        evaluate_rows(replace(request, predictions=rows, specs=others)),
-        sampled,
-    )
+    work.next("sample")
+    of_sample = evaluate_rows(replace(request, predictions=rows, specs=others))
+    return SplitResults.of(of_cells, of_sample, sampled)
+
+
+def _watched_parts(request: Request, whole: Sequence[Spec], others: Sequence[Spec]) -> Work:
+    """Return the progress of measuring some metrics from cells and the others from a sample."""
+    rows, classes = max_rows(request.predictions), request.predictions.classes
+    shared = classes, len(request.variants), request.resampling
+    parts = {
+        "cells": sum(costs.of_cells(whole, rows, *shared).values()),
+        "drawing rows": costs.READING * rows * (classes or 1),
+        "sample": sum(costs.of_rows(others, STREAMED_ROWS, *shared).values()),
+    }
+    return Work(request.execution.progress, parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +87,14 @@ class RowResults(Results):
     Attributes:
         collected, left, said: what the pass kept of each variant, `skipped` and `notes`.
         no_intervals: why there are none although they were asked for, or "".
+        class_names: the names of the classes, if known.
     """
 
     collected: tuple[Collected, ...] = ()
     left: tuple[tuple[str, str], ...] = ()
     said: tuple[str, ...] = ()
     no_intervals: str = ""
+    class_names: tuple[str, ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -199,14 +211,16 @@ def evaluate_rows(request: Request) -> RowResults:
     cluster, no_intervals = request.clusters
     if no_intervals:
         request = request.without_intervals
+    work, request = _watched(request)
     settings = request.settings(predictions.rows, cluster)
-    collected = _collect(request, settings)
-    others = _reduce_ood(request)
+    work.next("reading")
+    collected = collect_rows(request, settings)
+    others = reduce_ood(request)
     rows = collected[0].rows
     if rows.weights is not None and not rows.weights.any():
         raise InputError(f"{predictions.source}: {NO_WEIGHT}")
     view = request.view if request.bias else None
-    measured, bias = measure_rows(request.specs, collected, settings, view, others)
+    measured, bias = measure_rows(request.specs, collected, settings, view, others, work)
     return RowResults(
         request.specs,
         request.variants,
@@ -227,7 +241,16 @@ def evaluate_rows(request: Request) -> RowResults:
         getattr(predictions, "skipped", ()),
         _followed(getattr(predictions, "notes", ()), request.cluster),
         no_intervals,
+        getattr(predictions, "class_names", None),
     )
+
+
+def _watched(request: Request) -> tuple[Work, Request]:
+    """Return the progress of measuring from rows, and the request that tells its steps to it."""
+    rows, classes = request.predictions.rows, request.predictions.classes
+    parts = costs.of_rows(request.specs, rows, classes, len(request.variants), request.resampling)
+    work = Work(request.execution.progress, parts)
+    return work, replace(request, execution=replace(request.execution, progress=work))
 
 
 def _followed(notes: Iterable[str], cluster: str | None) -> tuple[str, ...]:
@@ -237,124 +260,6 @@ def _followed(notes: Iterable[str], cluster: str | None) -> tuple[str, ...]:
     ('2 ids with several rows',)
     """
     return tuple(note.removesuffix(ADVICE.format(cluster)) for note in notes)
-
-
-# ------------------------------------------------------------------ the pass over the rows
-
-
-def _collect(request: Request, settings: Settings) -> list[Collected]:
-    """Read the predictions once, and return what the metrics need of each variant."""
-    predictions = request.predictions
-    wanted = _wanted(request.specs, predictions)
-    if predictions.classes is not None:
-        wanted = replace(wanted, columns=wanted.columns | request.columns)
-        if request.paired and any(spec.metric.name in SHARES for spec in request.specs):
-            wanted = replace(wanted, columns=wanted.columns | {"predicted"})
-    # replicates are summed during the pass only for the one-vs-rest bins, the one thing that
-    # cannot be kept per row: N x K scores
-    draws = settings.draws if wanted.lowest is not None else None
-    blocks = _labelled_blocks(predictions, unit(predictions.classes), settings.progress)
-    collected = collect(
-        blocks,
-        request.applied,
-        wanted=wanted,
-        draws=draws,
-        threads=settings.threads,
-        sampled=_sampled(request, settings),
-    )
-    if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in request.specs):
-        return _refined(request, collected)
-    return collected
-
-
-def _sampled(request: Request, settings: Settings) -> Array | None:
-    """Return the positions of the rows that the unseen row may be like; None where no metric asks
-    for one."""
-    asking = any(s.is_mean or isinstance(s.metric, Score | CountMetric) for s in request.specs)
-    if settings.draws is None or not settings.inverted or not asking:
-        return None
-    return sampled(settings.draws.rows, request.predictions.classes, settings.draws.seed)
-
-
-def _wanted(specs: Sequence[Spec], predictions: Readable) -> Wanted:
-    """Return what the pass has to keep for these metrics."""
-    if predictions.classes is None:
-        return Wanted()
-    columns: set[str] = set()
-    probs = False
-    lowest = []
-    for spec in specs:
-        metric = spec.metric
-        if isinstance(metric, Score):
-            columns |= set(metric.needs)
-        elif isinstance(metric, TwoFileMetric):
-            columns |= {"entropy"} if spec.options["by"] == "entropy" else set()
-        elif isinstance(metric, CountMetric) or spec.view == "label":
-            columns |= {"labels", "predicted"}
-        elif isinstance(metric, MatrixMetric):
-            columns, probs = columns | {"labels"}, True
-        elif spec.view == "class" and spec.one_edge_for_all:
-            lowest.append(float(spec.edges(Cells.empty())[0]))
-        elif spec.view == "class":
-            columns, probs = columns | {"labels"}, True
-    return Wanted(min(lowest, default=None), frozenset(columns), probs)
-
-
-def _labelled_blocks(predictions: Readable, size: int, progress: Progress) -> Iterator[Predictions]:
-    """Yield blocks of `size` rows, and report how many have been read.
-
-    Raises InputError for predictions without labels.
-    """
-    done = 0
-    for block in predictions.blocks(size):
-        if block.kind != "confidence" and block.labels is None:
-            raise InputError(f"{predictions.source}: there are no labels to measure against")
-        yield block
-        done += block.rows
-        progress("reading", done / max(predictions.rows, 1))
-
-
-def _refined(request: Request, collected: Sequence[Collected]) -> list[Collected]:
-    """Add each row's log-probability after temperature scaling fitted on the other folds.
-
-    It stays None where no temperature can be fitted; metrics that need it are then not available.
-    """
-    if request.predictions.kind == "confidence":
-        return list(collected)
-    predictions = request.predictions.load()
-    refined = []
-    for apply, variant in zip(request.applied, collected, strict=True):
-        try:
-            numbered, refit = cross_fit(
-                partial(fit, "temperature"), apply(predictions), "temperature"
-            )
-            log_prob = reduce_rows(refit(numbered)).log_prob
-        except CalibtoolError:
-            log_prob = None
-        refined.append(replace(variant, rows=replace(variant.rows, refined=log_prob)))
-    return refined
-
-
-def _reduce_ood(request: Request) -> list[Rows | None]:
-    """Return the rows of the second file after each variant; None without a second file."""
-    ood, predictions = request.ood, request.predictions
-    if ood is None:
-        return [None for _ in request.variants]
-    if ood.classes != predictions.classes:
-        raise InputError(
-            f"{ood.source} has {ood.classes or 'no'} classes, {predictions.source} has "
-            f"{predictions.classes or 'no'}; --ood needs rows of the same model"
-        )
-    columns = _wanted(request.specs, predictions).columns & {"entropy"}
-    parts: list[list[Rows]] = [[] for _ in request.variants]
-    for block in ood.blocks(unit(ood.classes)):
-        labelled = block
-        if block.kind != "confidence" and block.labels is None:
-            # labels say nothing about rows from elsewhere, but reducing rows needs some
-            labelled = replace(block, labels=np.zeros(block.rows, np.int64))
-        for part, apply in zip(parts, request.applied, strict=True):
-            part.append(reduce_rows(apply(labelled), want=columns))
-    return [Rows.concatenate(part) for part in parts]
 
 
 # ------------------------------------------------------------------ the report
@@ -373,6 +278,7 @@ def report_of(results: Results) -> Report:
         warnings=results.report_warnings(),
         cells=results.cells(),
         digest=results.digest(len(results.variants) - 1),
+        class_names=results.class_names,
         view=results.view,
         skipped=results.skipped,
         notes=results.report_notes(),

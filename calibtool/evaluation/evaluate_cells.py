@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,6 +14,7 @@ from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo
 from calibtool.data.unit import unit_text
 from calibtool.errors import InputError, UsageError
+from calibtool.evaluation import costs
 from calibtool.evaluation.cell_problems import CellProblems
 from calibtool.evaluation.cell_scores import kept
 from calibtool.evaluation.from_cells import measure_cells, resolution
@@ -32,6 +34,7 @@ from calibtool.evaluation.results import KEPT, Results
 from calibtool.intervals.difference import Discordant
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
+from calibtool.parallel import Work
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
 from calibtool.streaming.passes import SummaryTask, max_rows, summarize_by_unit
@@ -52,11 +55,13 @@ class CellResults(Results):
         summaries: the summary of each variant.
         said: sentences on what was read.
         no_intervals: why there are none although they were asked for, or "".
+        class_names: the names of the classes, if known.
     """
 
     summaries: tuple[Summary, ...] = ()
     said: tuple[str, ...] = ()
     no_intervals: str = ""
+    class_names: tuple[str, ...] | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -171,18 +176,10 @@ def evaluate_cells(request: Request) -> CellResults:
     draws = draws_of_units(request)
     if request.unit is not None:  # predictions of a row of the file are not independent
         request = request.without_intervals
+    work, request = _watched(request)
     settings = request.settings(max_rows(predictions), of_cells=True)
-    units: list[UnitSums] = []
-    columns = None
-    if isinstance(predictions, Summary):
-        if request.paired or request.variants[0].title:
-            raise UsageError(
-                f"{predictions.source}: holds cells, and a calibrator can only be applied to rows; "
-                "make cells of the calibrated predictions (`calibtool apply`) instead"
-            )
-        summaries = [predictions]
-    else:
-        summaries, units, columns = _summarize(request, settings, draws)
+    work.next("reading")
+    summaries, units, columns = _summaries(request, settings, draws)
     first = summaries[0]
     if first.weighted and first.has(request.view) and not first.cells(request.view).total:
         raise InputError(f"{first.source}: {NO_WEIGHT}")
@@ -190,6 +187,8 @@ def evaluate_cells(request: Request) -> CellResults:
     if first.rows < FEW_ROWS:
         settings = replace(settings, draws=None)
     view = request.view if request.bias else None
+    work.next("measuring")
+    work("measuring", math.nan)
     measured, bias = measure_cells(request.specs, summaries, settings, view)
     no_intervals = _why_no_units(wanted, units, max_rows(predictions))
     if columns is not None and draws is not None and not no_intervals:
@@ -221,7 +220,17 @@ def evaluate_cells(request: Request) -> CellResults:
         tuple(summaries),
         getattr(predictions, "notes", ()),
         no_intervals,
+        getattr(predictions, "class_names", None),
     )
+
+
+def _watched(request: Request) -> tuple[Work, Request]:
+    """Return the progress of measuring from cells, and the request that tells its steps to it."""
+    predictions, variants = request.predictions, len(request.variants)
+    rows = 0 if isinstance(predictions, Summary) else max_rows(predictions)
+    parts = costs.of_cells(request.specs, rows, predictions.classes, variants, request.resampling)
+    work = Work(request.execution.progress, parts)
+    return work, replace(request, execution=replace(request.execution, progress=work))
 
 
 def _why_no_units(request: Request, units: Sequence[UnitSums], predictions: int) -> str:
@@ -239,6 +248,21 @@ def _why_no_units(request: Request, units: Sequence[UnitSums], predictions: int)
         return f"no intervals for so many {unit.text}; {how}, {memory}"
     seen = int(np.count_nonzero(units[0].sums[:, 0]))
     return too_few_units(unit, seen) if seen < FEWEST else ""
+
+
+def _summaries(
+    request: Request, settings: Settings, draws: Draws | None
+) -> tuple[list[Summary], list[UnitSums], UnitColumns | None]:
+    """Return the summary that is given, or what `_summarize` makes. Raises UsageError."""
+    predictions = request.predictions
+    if not isinstance(predictions, Summary):
+        return _summarize(request, settings, draws)
+    if request.paired or request.variants[0].title:
+        raise UsageError(
+            f"{predictions.source}: holds cells, and a calibrator can only be applied to rows; "
+            "make cells of the calibrated predictions (`calibtool apply`) instead"
+        )
+    return [predictions], [], None
 
 
 def _summarize(

@@ -5,6 +5,7 @@ One set of draws serves all metrics and all variants, so that any two are compar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import numpy as np
 
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
+from calibtool.evaluation import costs
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.binned import BinnedErrors, of_classes, of_problems
 from calibtool.evaluation.collect import Collected
@@ -33,6 +35,7 @@ from calibtool.metrics.kinds import (
     TwoFileMetric,
 )
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import Work
 from calibtool.types import Array
 
 
@@ -42,6 +45,7 @@ def measure_rows(
     settings: Settings,
     view: str | None,
     others: Sequence[Rows | None],
+    work: Work,
 ) -> tuple[list[list[Measurement]], Measurement]:
     """Measure every spec on every variant.
 
@@ -51,15 +55,24 @@ def measure_rows(
         settings: how they are measured.
         view: view of the bias, or None for no bias.
         others: each variant's rows of a second file, or None.
+        work: the progress, in which each metric is a part.
 
     Returns measurements by [variant][spec], and the first variant's bias: the mean of score -
     outcome in `view`.
     """
     plan = ColumnPlan(settings)
-    finishes = [
-        _VariantMetrics(variant, other, specs, plan).finish()
-        for variant, other in zip(collected, others, strict=True)
-    ]
+
+    def begin(name: str, stage: str) -> None:
+        work.next(name)
+        work(stage, math.nan)
+
+    finishes = []
+    for k, (variant, other) in enumerate(zip(collected, others, strict=True)):
+        one, finishing = _VariantMetrics(variant, other, specs, plan), []
+        for number, spec in enumerate(specs):
+            begin(costs.value(k, number), spec.name)
+            finishing.append(one.finish_of(spec))
+        finishes.append(finishing)
     rows = collected[0].rows
     bias: Finish = lambda sums: Measurement()
     if view is not None:
@@ -70,8 +83,19 @@ def measure_rows(
             lambda: _bias(score, rows, settings),
             few=None if settings.draws is None else FewRows.of(rows, settings.draws),
         )
+    work.next("resampling")
     sums = plan.resample(rows)
-    return [[finish(sums) for finish in variant] for variant in finishes], bias(sums)
+
+    def finished(k: int, number: int, finish: Finish) -> Measurement:
+        name = specs[number].name
+        begin(costs.interval(k, number), f"interval of {name}" if settings.draws else name)
+        return finish(sums)
+
+    measured = [
+        [finished(k, number, finish) for number, finish in enumerate(variant)]
+        for k, variant in enumerate(finishes)
+    ]
+    return measured, bias(sums)
 
 
 def _bias(score: Array, rows: Rows, settings: Settings) -> list[Case]:
@@ -95,10 +119,8 @@ class _VariantMetrics:
         self._problems: dict[str, RowProblems] = {}
         self._curves: dict[str, CurveMetrics] = {}
 
-    def finish(self) -> list[Finish]:
-        return [self._finish_of(spec) for spec in self.specs]
-
-    def _finish_of(self, spec: Spec) -> Finish:
+    def finish_of(self, spec: Spec) -> Finish:
+        """Compute a metric's value, and return what finishes it."""
         try:
             return self._add(spec)
         except NotAvailableError as error:

@@ -42,6 +42,13 @@ def other_names(specs: Sequence[Spec]) -> Iterator[str]:
             yield f"{spec.alias} is another name of {spec.metric.name}, and is reported as that"
 
 
+def left_out_classes(specs: Sequence[Spec], names: Sequence[str] | None) -> Iterator[str]:
+    """Yield the names of the classes that metrics leave out by their numbers, if they have any."""
+    if names:
+        for k in sorted({spec.without for spec in specs if spec.without is not None}):
+            yield f"without={k} leaves out class {names[k]}"
+
+
 def nlls(specs: Sequence[Spec], classes: int | None) -> Iterator[Spec]:
     """Yield the log-likelihoods that the metrics rest on: that of whole rows, and that of the
     confidence, which is another number unless there are two classes."""

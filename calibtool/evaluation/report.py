@@ -32,6 +32,7 @@ class Report(Shown):
         cells: 15 equal-width bins of the scores in `view`, or None.
         view: the view of the bias, the means and the cells.
         digest: of the scores and outcomes that were measured last, see `Results.digest`; or "".
+        class_names: the names of the classes, if known.
         skipped: files that could not be read and were left out, with the reason; also among the
             `warnings`, in words.
     """
@@ -50,6 +51,7 @@ class Report(Shown):
     cells: Cells | None = field(default=None, compare=False, repr=False)
     view: str = ""
     digest: str = ""
+    class_names: tuple[str, ...] | None = None
     skipped: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 

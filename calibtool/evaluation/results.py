@@ -16,7 +16,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.measurement import Measurement, Settings
-from calibtool.evaluation.notices import other_names
+from calibtool.evaluation.notices import left_out_classes, other_names
 from calibtool.evaluation.resampling import FEW_RESAMPLES
 from calibtool.intervals import bootstrap, difference, unseen
 from calibtool.intervals.difference import Discordant
@@ -51,6 +51,11 @@ class Results:
     data: DataInfo
     view: str
     bias: Measurement
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """The names of the classes, if known."""
+        return None
 
     @property
     def skipped(self) -> tuple[tuple[str, str], ...]:
@@ -103,7 +108,11 @@ class Results:
 
     def report_notes(self) -> tuple[str, ...]:
         """Return what the reader should know about the names of the metrics and the rows."""
-        return (*other_names(self.specs), *self.notes)
+        return (
+            *other_names(self.specs),
+            *left_out_classes(self.specs, self.class_names),
+            *self.notes,
+        )
 
     def cells(self) -> Cells:
         """Return the bins of the last variant's scores that a saved report keeps."""

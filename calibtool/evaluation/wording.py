@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calibtool.data.predictions import in_names
 from calibtool.evaluation.report import Report
 from calibtool.formatting import Lines, changed, number, percent
 from calibtool.intervals.direction import direction, is_worse
@@ -91,7 +92,7 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
             f"Miscalibrated ({p}): the true {lead.name} lies between {lead.low:.3g} and "
             f"{lead.high:.3g}, too high in some bins, too low in others."
         )
-    side = _SIDE[lead.view == "positive", bias.low > 0]
+    side = in_names(_SIDE[lead.view == "positive", bias.low > 0], report.class_names)
     return f"{side}: {means} ({p})."
 
 
@@ -100,10 +101,9 @@ def _means(report: Report, bias: Estimate | None) -> str:
     if bias is None or report.said is None or report.was is None:
         return ""
     if bias.view == "positive":
-        return (
-            f"P(class 1) is {percent(report.said, 1)} on average, "
-            f"{percent(report.was, 1)} of the rows are class 1"
-        )
+        said, was = percent(report.said, 1), percent(report.was, 1)
+        text = f"P(class 1) is {said} on average, {was} of the rows are class 1"
+        return in_names(text, report.class_names)
     return f"says {percent(report.said, 1)}, is right {percent(report.was, 1)} of the time"
 
 

@@ -27,8 +27,9 @@ from calibtool.gate.slices import verdict_by_slice
 from calibtool.gate.threshold import promised_verdict
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import parse_list
+from calibtool.parallel import in_steps
 from calibtool.streaming.read import read as read_data
-from calibtool.types import Progress
+from calibtool.types import Progress, silent
 
 NOTHING = (
     "nothing is required; give --require 'ece <= 0.03', or a list `require` in calibtool.toml or "
@@ -104,7 +105,7 @@ def check(
         predictions = predictions.also(threshold.columns)
     if baseline is not None and not isinstance(baseline, Saved):
         baseline = read_data(baseline, **keys)
-    execution = Execution.of(threads, progress)
+    execution = Execution.of(threads, in_steps(progress or silent))
     candidate = prepare(
         predictions, on_rows, calibrator, baseline, id_, cluster, resampling, execution
     )

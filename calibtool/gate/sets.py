@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, names_of_classes
 from calibtool.data.readable import Readable
 from calibtool.data.slicing import with_extra
 from calibtool.decisions.prediction_sets import PredictionSets
@@ -73,7 +73,7 @@ def by_label(rows: Predictions, by: str) -> Predictions:
     is no column of this name."""
     if CLASS not in (name.strip() for name in by.split(",")) or CLASS in rows.extra:
         return rows
-    names = rows.class_names or tuple(map(str, range(rows.classes or 0)))
+    names = names_of_classes(rows)
     return with_extra(rows, {CLASS: np.array(names, dtype=object)[rows.labels].astype(str)})
 
 

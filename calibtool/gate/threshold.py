@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibtool.calibrators.confidences import fingerprint_of
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, in_names
 from calibtool.decisions.choose import weighing
 from calibtool.decisions.losses import Losses, decided, losses_of
 from calibtool.decisions.point import share_of
@@ -80,12 +80,13 @@ def promised_verdict(
     taken = every.scores >= np.nan_to_num(lines, nan=np.inf)
     requirement = _requirement(threshold, every)
     # a recall is of class 1, whether or not any of it is accepted
-    shown = every.counts & ~np.isnan(lines) if threshold.target.name == "recall" else taken
+    recall = threshold.target.name == "recall"
+    shown = every.counts & ~np.isnan(lines) if recall else taken
     held = [p.group for p in threshold.points if shown[names == p.group].any()]
     if not held:
         raise NotAvailableError(
             f"{predictions.source}: {requirement.text}: no row tells, so it cannot pass: "
-            + ("none is of class 1" if threshold.target.name == "recall" else "none is accepted")
+            + (in_names("none is of class 1", after.class_names) if recall else "none is accepted")
         )
     groups = {k: names == name for k, name in enumerate(held)}
 

@@ -37,6 +37,9 @@ UNITS = 1024
 GROUP = 128
 # Rows whose weights are held at a time: with GROUP float32 weights each, 4 MB per thread.
 _AT_ONCE = 8 * BLOCK
+# Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
+# work takes that draws them is a multiple of it. Progress alone depends on it.
+DRAWING = 1e-8
 # Of the 256 equally likely values of a byte, how many give a weight of 0, 1, ... 5. Poisson(1)
 # (94.2, 94.2, 47.1, 15.7, 3.9, 0.8) rounded so that mean and variance are exactly 1; the third
 # moment is 4.98, Poisson's is 5.

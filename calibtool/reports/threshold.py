@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from calibtool.data.predictions import in_names
 from calibtool.decisions.point import Point, Share
 from calibtool.decisions.promise import NOT_PROMISED, corrected, lacking, line_text, promise, rule
 from calibtool.decisions.threshold import SEPARATOR, Threshold
@@ -67,7 +68,8 @@ def _notes(threshold: Threshold) -> list[Note]:
     told = []
     for point in missing[:MOST_NAMED]:
         where = f"{SEPARATOR.join(threshold.by)} = {point.group}" if threshold.by else ""
-        told.append(Note(" ".join(lacking(point, target, where)), "warning"))
+        text = in_names(" ".join(lacking(point, target, where)), threshold.class_names)
+        told.append(Note(text, "warning"))
     if len(missing) > MOST_NAMED:
         more = len(missing) - MOST_NAMED
         told.append(Note(f"{more:,} more groups have no threshold; --format json says why."))
@@ -76,9 +78,10 @@ def _notes(threshold: Threshold) -> list[Note]:
     if missing:
         told.append(Note("Of groups without a threshold, no row is accepted.", "quiet"))
     shared = corrected(len(points))
+    promised = promise(target, threshold.delta, threshold.data.rows, len(points))
     return [
-        Note(f"Accepted: {rule(target)}."),
-        Note(promise(target, threshold.delta, threshold.data.rows, len(points)), "good"),
+        Note(in_names(f"Accepted: {rule(target)}.", threshold.class_names)),
+        Note(in_names(promised, threshold.class_names), "good"),
         *([Note(shared, "quiet")] if shared else []),
         Note(NOT_PROMISED, "quiet"),
         *told,

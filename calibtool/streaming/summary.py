@@ -127,6 +127,11 @@ class Summary:
         )
 
     @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """K names, if known."""
+        return self.shape.class_names
+
+    @property
     def weighted(self) -> bool:
         """True if rows had weights."""
         return any(name.endswith("/w2") for name in self.sums)

@@ -13,7 +13,6 @@ from calibtool.cli.main import main
 from calibtool.data.clusters import FEWEST
 from calibtool.data.files.unfolding import dense
 from calibtool.errors import CalibtoolError, UsageError
-from calibtool.types import silent
 
 N, L = 60, 3
 
@@ -331,7 +330,7 @@ def test_select_chooses_one_calibrator_for_all_labels(several, tmp_path, monkeyp
 def test_a_row_is_never_fitted_on_and_measured(several):
     """Every way to make folds keeps the predictions of a row together."""
     made = ct.read(several)
-    trial = make_trial(made, None, of="", smoothing=False, progress=silent)
+    trial = make_trial(made, None, of="", smoothing=False)
     by_fold = [made.extra["row"][at] for _, at in trial.splits]
     assert sum(len(set(rows.tolist())) for rows in by_fold) == N
     for fit_rows, at in trial.splits:

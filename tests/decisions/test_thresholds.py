@@ -361,7 +361,7 @@ def test_rows_of_no_use_have_a_message():
     found = ct.choose_threshold(none, target="recall >= 0.9")
     assert not found.found
     text = str(found).replace("\n", " ")
-    assert "29 rows of class 1 without an error are needed" in text
+    assert "29 rows of class b without an error are needed" in text
     assert "there are 0" in text
     with pytest.raises(NotAvailableError, match="has no labels"):
         ct.choose_threshold(replace(rows, labels=None), target="risk <= 0.2")

@@ -17,7 +17,7 @@ import numpy as np
 
 from calibtool.analysis.significance.detect import detectable
 from calibtool.analysis.significance.inputs import Inputs, choose, read
-from calibtool.analysis.significance.null import Null, monte_carlo
+from calibtool.analysis.significance.null import EXACT, Null, monte_carlo
 from calibtool.analysis.significance.result import (
     LEVEL,
     Observed,
@@ -35,9 +35,15 @@ from calibtool.errors import NotAvailableError
 from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_resamples, require_seed
 from calibtool.intervals.multiple import holm
+from calibtool.parallel import Work
+from calibtool.streaming.passes import max_rows
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Progress, silent
 
+# Seconds on a core of 2026, on which progress alone depends: per row that is read, per cell and
+# redraw and statistic, per row and redraw of a test of whole rows, per cell of the smallest error.
+READING, REDRAWING, OF_ROWS, DETECTING = 3e-7, 2e-8, 2e-7, 2e-5
+MOST_OF_ROWS = 3.0  # seconds: with more rows, such a test redraws less
 FEWEST = 19  # with fewer redraws the smallest p-value, 1 / (redraws + 1), exceeds 5 %
 
 
@@ -76,14 +82,18 @@ def significance(
     chosen = choose(tests, predictions)
     view = one_score_view(view, predictions)
     whole = any(test.rows for test in chosen)
-    inputs = read(predictions, view, whole=whole, progress=options.progress)
+    work = Work(options.progress, _costs(chosen, max_rows(predictions), resamples))
+    options = replace(options, progress=work)
+    work.next("reading")
+    inputs = read(predictions, view, whole=whole, progress=work)
     null = Null.of(inputs.score, inputs.outcome, inputs.weights)
-    results, critical = _results(chosen, inputs, null, view, options)
+    results, critical = _results(chosen, inputs, null, view, options, work)
+    work.next("detectable")
     findings = TestResults(
         _data(predictions, inputs),
         view,
         _adjusted(results),
-        detectable(null, critical, seed, options.progress),
+        detectable(null, critical, seed, work),
         resamples,
         seed,
     )
@@ -106,21 +116,41 @@ def _options(resamples: int, seed: int, progress: Progress | None) -> RedrawOpti
     return RedrawOptions(resamples, seed, progress or silent)
 
 
+def _costs(chosen: Sequence[Test], rows: int, resamples: int) -> dict[str, float]:
+    """Return about how many seconds the parts take: redrawing all statistics of cells, of which
+    there are no more than EXACT, and each test of whole rows."""
+    cells, of_rows = min(rows, EXACT), min(OF_ROWS * rows * resamples, MOST_OF_ROWS)
+    return {
+        "reading": READING * rows,
+        "redrawing": REDRAWING * cells * resamples * (1 + len(chosen)),
+        **{test.name: of_rows for test in chosen if not test.statistic},
+        **{test.name: 0.0 for test in chosen if test.statistic},  # but for rows with weights
+        "detectable": DETECTING * cells,
+    }
+
+
 def _results(
-    chosen: Sequence[Test], inputs: Inputs, null: Null, view: str, options: RedrawOptions
+    chosen: Sequence[Test],
+    inputs: Inputs,
+    null: Null,
+    view: str,
+    options: RedrawOptions,
+    work: Work,
 ) -> tuple[list[Result], float]:
     """Return the result of each test, and the 95 % quantile of the ECE of redrawn outcomes."""
     on_cells = [t for t in chosen if t.statistic and (inputs.weights is None or t.weighted)]
     # the ECE is always redrawn: the detectable error needs its critical value
     statistics = [ece, *(test.statistic for test in on_cells if test.statistic)]
+    work.next("redrawing")
     (_, errors), *compared = null.compare(statistics, options)
     observed = {test.name: values for test, values in zip(on_cells, compared, strict=True)}
-    results = [
-        _of_cells(test, view, null, observed[test.name])
-        if test.name in observed
-        else _of_rows(test, view, inputs, options)
-        for test in chosen
-    ]
+    results = []
+    for test in chosen:
+        if test.name in observed:
+            results.append(_of_cells(test, view, null, observed[test.name]))
+        else:
+            work.next(test.name)
+            results.append(_of_rows(test, view, inputs, options))
     return results, float(np.quantile(errors, 1 - LEVEL, method="higher"))
 
 

@@ -17,7 +17,7 @@ from calibtool.calibrators.fitting.forms import Diagonal, Form, Full
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, pieces
 from calibtool.calibrators.maps import Affine
 from calibtool.calibrators.temperature import optimum_of_sample
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, names_of_classes
 from calibtool.errors import FitError, UsageError
 from calibtool.types import Array
 
@@ -96,11 +96,11 @@ def _solve(
     least: float,
 ) -> tuple[Optimum, float, list[str]]:
     """Return the optimum, what a probability of 0 counts as, and notes on such rows."""
-    start = _identity(form, len(start_map.bias))
+    start, names = _identity(form, len(start_map.bias)), names_of_classes(predictions)
     if isinstance(predictions, FileRows):
         begin = _begin(predictions, form, start_map, start)
         data: Data = FileData(predictions, start_map)
-        optimum = Problem(form, data, start, penalty, predictions.source, begin).solve()
+        optimum = Problem(form, data, start, penalty, predictions.source, names, begin).solve()
         # the floor and the zeros of all rows are known only after the first pass
         floor = predictions.floor
         return optimum, floor, inputs.notes_of_zeros(predictions.zeros, floor)
@@ -108,7 +108,7 @@ def _solve(
         require_every_class(predictions, class_shares(predictions))
     floor = max(inputs.floor_of(predictions), least)
     data = _memory_data(predictions, start_map, floor)
-    optimum = Problem(form, data, start, penalty, predictions.source).solve()
+    optimum = Problem(form, data, start, penalty, predictions.source, names).solve()
     return optimum, floor, inputs.notes_of_zeros(inputs.floored(predictions), floor)
 
 
@@ -163,10 +163,11 @@ def _begin(rows: FileRows, form: Form, start_map: Affine, start: Array) -> Array
     fewest = np.bincount(sample.labels, minlength=len(start_map.bias)).min()
     data = _memory_data(sample, start_map, rows.floor)
     # With a penalty that weighs as much as one row, every sample of all classes has an optimum.
+    where = rows.source, names_of_classes(rows)
     penalties = [0.0, 1 / sample.rows] if fewest >= ENOUGH_ROWS else [1 / sample.rows]
     for penalty in penalties if fewest else []:
         with suppress(FitError):
-            return Problem(form, data, start, penalty, rows.source).solve().at
+            return Problem(form, data, start, penalty, *where).solve().at
     begin = start.copy()
     begin[(0,) if begin.ndim == 1 else (slice(None), 0)] = optimum_of_sample(sample)
     return begin

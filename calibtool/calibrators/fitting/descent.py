@@ -89,7 +89,7 @@ class Problem:
         data: the rows.
         start: the parameters that the penalty pulls towards.
         penalty: the price of each parameter's squared distance from `start`; 0 for none.
-        source: the name of the data, for messages.
+        source, names: of the data, and of the classes, for messages.
         begin: parameters to begin at, if they have a lower NLL than `start`; None for `start`.
     """
 
@@ -98,6 +98,7 @@ class Problem:
     start: Array
     penalty: Array | float
     source: str
+    names: tuple[str, ...]
     begin: Array | None = None
 
     def solve(self) -> Optimum:
@@ -320,10 +321,10 @@ class Problem:
         """Raise FitError if the parameters run away."""
         far = np.abs(at - self.start)
         if far.max() > FAR:
-            where = np.unravel_index(int(far.argmax()), far.shape)[0]
-            k = int(where) - (at.ndim == 1)
+            k = int(np.unravel_index(int(far.argmax()), far.shape)[0]) - (at.ndim == 1)
+            which = "all classes" if k < 0 else f"class {self.names[k]}"  # one slope comes first
             raise FitError(
-                f"{self.source}: the fit has no optimum: the parameters of class {k} grow without "
+                f"{self.source}: the fit has no optimum: the parameters of {which} grow without "
                 "bound. A class has too few rows, or is separated perfectly from the others; fit "
                 "on more rows, or use temperature or a regularised method (structured-vector)"
             )

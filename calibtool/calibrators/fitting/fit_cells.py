@@ -17,6 +17,7 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import FitRecord
 from calibtool.calibrators.multiclass_curves import Curves
+from calibtool.data.predictions import names_of_classes
 from calibtool.errors import FitError, NotAvailableError
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import FEW_CLASSES, Summary, in_bins
@@ -51,10 +52,10 @@ def fit_to_cells(
     a curve cannot be fitted.
     """
     cells_of_curves = _cells_of_curves(summary, multiclass)
-    names = summary.shape.class_names
+    names = names_of_classes(summary)
     curves = []
     for k, cells in enumerate(cells_of_curves):
-        which = f"class {names[k] if names else k}: " if len(cells_of_curves) > 1 else ""
+        which = f"class {names[k]}: " if len(cells_of_curves) > 1 else ""
         try:
             curves.append(fit(as_scores(cells, look)))
         except (FitError, np.linalg.LinAlgError) as error:

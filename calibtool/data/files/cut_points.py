@@ -11,7 +11,7 @@ from calibtool.data.files.reader import Column, Part, Skipped
 from calibtool.data.files.recut import recut
 from calibtool.data.files.roles import Choice, Roles
 from calibtool.data.files.source import Source
-from calibtool.data.predictions import Predictions
+from calibtool.data.predictions import Predictions, names_of_classes
 from calibtool.data.rows import to_probs
 from calibtool.data.unit import Unit
 from calibtool.errors import UsageError
@@ -36,7 +36,7 @@ class CutPointTable:
                 f"found {shape}"
             )
         self.inner = source
-        names = source.class_names or tuple(map(str, range(source.classes)))
+        names = names_of_classes(source)
         self.cuts = tuple(f"at most {name}" for name in names[:-1])
         count = len(self.cuts)
         self.unit = Unit(ROW, CUT, f"{count} cut points per row", "rows without a label", count)

@@ -12,6 +12,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import joined, names_of
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import in_steps
 from calibtool.reports.page.collect import Methods, PageOptions, summarize_file
 from calibtool.reports.page.comparison import compare
 from calibtool.reports.page.groups import MOST_CLASSES
@@ -112,4 +113,5 @@ def _staged(progress: Progress | None, name: str) -> Progress:
     """Return a progress callback whose stages begin with `name`, if there is one."""
     if progress is None:
         return silent
-    return (lambda stage, share: progress(f"{name}: {stage}", share)) if name else progress
+    tell = in_steps(progress)
+    return (lambda stage, share: tell(f"{name}: {stage}", share)) if name else tell
