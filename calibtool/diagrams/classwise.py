@@ -252,7 +252,7 @@ class _OneColumn:
 
 
 def height(data: Classwise, width: float, style: Style) -> float:
-    """Return the height in inches, about the width: panels are square, `figure` corrects it."""
+    """Return the height in inches; panels are square, `figure` takes their width."""
     return width
 
 
@@ -352,8 +352,9 @@ def _draw_strip(axes: Axes, data: Classwise, style: Style) -> None:
     drawn.set_ticks([-most, 0, most], labels=[f"{-most:.2g}", "0", f"+{most:.2g}"])
     bar.tick_params(labelsize=style.small * 0.9, length=0, pad=1, top=True, labeltop=True)
     bar.tick_params(bottom=False, labelbottom=False)
-    axes.set_title("Every class: frequency - P, beyond noise", fontsize=style.small, loc="left")
-    if len(data.order) <= NAMED:
+    title = "Every class: frequency - P, beyond noise"
+    marks.header(axes, style, [title], small=True, share=0.6)  # the colours take the rest
+    if len(data.order) <= min(NAMED, 72 * marks.inner_width(axes) / (1.2 * style.small)):
         names = [marks.long_name(data.names[k], 14) for k in data.order]
         turned = max(map(len, names)) > 3
         rotation: dict[str, Any] = {"rotation": 60, "ha": "right"} if turned else {}

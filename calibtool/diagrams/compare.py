@@ -171,8 +171,8 @@ def _require_same_rows(a: Predictions, b: Predictions) -> None:
 
 
 def height(data: Compare, width: float, style: Style) -> float:
-    """Return the height in inches: two panels and the text around them."""
-    return 1.05 * width + 9 * style.text / 72
+    """Return the height of both panels in inches."""
+    return 0.9 * width
 
 
 def draw(data: Compare, axes: Axes, style: Style) -> None:
@@ -207,13 +207,8 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     shown = np.isfinite(np.array([line.gap for line in data.models])).any(axis=0)
     if shown.any():
         lower.set_xlim(float(x[shown].min()), 1.0)
-    change = "\n".join(map(marks.change_text, *data.estimates, data.change))
-    lower.set_title(
-        f"{marks.long_name(difference.label, 44)}\n{change}",
-        fontsize=style.small,
-        loc="left",
-        linespacing=1.3,
-    )
+    change = map(marks.change_text, *data.estimates, data.change)
+    marks.header(lower, style, [difference.label, *change], small=True)
     marks.foot(
         place,
         style,

@@ -12,6 +12,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from calibtool.data.files.write import whole_file
 from calibtool.diagrams.registry import module_of
 from calibtool.diagrams.style import STYLES, Style, inches, style_of
@@ -30,6 +32,7 @@ METADATA: dict[str, dict[str, Any]] = {
 }
 DPI = 200  # of png: 650 pixels for a column of 3.25 inches
 PAD = 0.03  # inches around a picture
+PASSES = 6  # most layouts until the height of a picture stands; three do
 
 
 def svg(drawn: Figure) -> str:
@@ -61,45 +64,55 @@ def figure(
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
-        drawn = Figure(figsize=(wide, module.height(diagram, wide, look)), layout="constrained")
+        from calibtool.diagrams import room
+
+        drawn = Figure(figsize=(wide, wide), layout="constrained")
         FigureCanvasAgg(drawn)
         engine: Any = drawn.get_layout_engine()
         engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
         if text:
-            drawn.suptitle(text, x=0.01, ha="left", fontsize=look.text * 1.15)
+            words = drawn.suptitle(text, x=0.01, ha="left", fontsize=look.text * 1.15)
+            room.wrap(words, room.Room(drawn))
         module.draw(diagram, drawn.subplots(), look)
+        for axes in drawn.axes:
+            room.wrap_names(axes)
         with _boxes_for_missing_letters():
-            _fit(drawn)
+            _fit(drawn, module.height(diagram, wide, look))
         return drawn
 
 
-def _fit(drawn: Figure) -> None:
-    """Make the figure as high as its content, if its panels have a fixed shape.
+def _fit(drawn: Figure, panels: float) -> None:
+    """Make the figure as high as its content: `panels`, and what stands around them.
 
-    The heights of titles, labels and keys are known only after a layout. The first pass lays them
-    out in more room than they need; the second one corrects for what changed with the height.
+    Panels of a fixed shape are as high as their width makes them. The heights of titles, labels and
+    keys are known only after a layout, and may change with it: a layout corrects the one before.
     """
-    fixed = [axes for axes in drawn.axes if axes.get_box_aspect() is not None]
-    if not fixed:
-        return
+    fixed = any(axes.get_box_aspect() is not None for axes in drawn.axes)
     rows: dict[int, list[Axes]] = {}
-    for axes in fixed:
+    for axes in drawn.axes:
         spec = axes.get_subplotspec()
         rows.setdefault(spec.rowspan.start if spec else 0, []).append(axes)
-    drawn.set_figheight((1.7 * drawn.get_figwidth() + 2) * len(rows))
-    for _ in range(2):
-        drawn.canvas.draw()
-        panels = sum(max(_height(axes) for axes in row) + 2 * PAD for row in rows.values())
-        around = [
-            part for place in (drawn, *drawn.subfigs) for part in (*place.texts, *place.legends)
-        ]
-        drawn.set_figheight(panels + sum(_height(part) + 2 * PAD for part in around))
-
-
-def _height(artist: Any) -> float:
-    """Return the height of an artist in inches."""
-    figure = artist.figure.get_figure(root=True)
-    return float(artist.get_tightbbox(figure.canvas.get_renderer()).height / figure.dpi)
+    engine: Any = drawn.get_layout_engine()
+    drawn.set_figheight((1.7 * drawn.get_figwidth() + 2) * len(rows) if fixed else 2 * panels + 1)
+    before: list[Any] = []
+    for _ in range(PASSES):
+        engine.execute(drawn)
+        total = 0.0 if fixed else panels
+        for row in rows.values():
+            boxes = [(axes.get_tightbbox(), axes.get_window_extent()) for axes in row]
+            above = max(outer.y1 - inner.y1 for outer, inner in boxes if outer)
+            below = max(inner.y0 - outer.y0 for outer, inner in boxes if outer)
+            own = max(inner.height for _, inner in boxes) if fixed else 0.0
+            total += (above + own + below) / drawn.dpi + 2 * PAD
+        for place in (drawn, *drawn.subfigs):
+            for part in (*place.texts, *place.legends):
+                box = part.get_tightbbox()
+                total += box.height / drawn.dpi + 2 * PAD if box else 0.0
+        places = [total * DPI, *(DPI * axes.get_position().width for axes in drawn.axes)]
+        drawn.set_figheight(total)
+        if before and np.allclose(places, before, rtol=0, atol=0.5):
+            return
+        before = places
 
 
 def draw(kind: str, diagram: Any, axes: Axes, *, style: str = "paper") -> None:
@@ -150,8 +163,12 @@ def picture(drawn: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a png, svg or pdf file."""
     out = BytesIO()
     with _matplotlib(STYLES["paper"]), _boxes_for_missing_letters():
+        drawn.draw_without_rendering()
+        engine: Any = drawn.get_layout_engine()
+        drawn.set_layout_engine("none")  # at the resolution of the file, lines could break anew
         colour = drawn.get_facecolor()
         drawn.savefig(out, format=kind, dpi=DPI, metadata=METADATA[kind], facecolor=colour)
+        drawn.set_layout_engine(engine)
     return out.getvalue()
 
 

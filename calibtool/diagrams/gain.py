@@ -158,8 +158,8 @@ def _variant(name: str, rows: Predictions, *, crossed: bool) -> Variant:
 
 
 def height(data: GainDiagram, width: float, style: Style) -> float:
-    """Return the height in inches: one line per calibrator."""
-    return (9 + 1.75 * len(data.gains)) * style.text / 72
+    """Return the height of the panels in inches: one line per calibrator."""
+    return 1.9 * len(data.gains) * style.text / 72
 
 
 def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
@@ -219,7 +219,7 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
     axes.xaxis.set_major_locator(marks.few_ticks(3))
     shown = "" if before.best == before.value else ", corrected"
     axes.set_xlabel(f"{TITLES[index]}{shown}")
-    axes.set_title(f"before: {_brief(first)}", fontsize=style.small, loc="left")
+    marks.header(axes, style, [f"before: {_brief(first)}"], small=True)
 
 
 def _brief(value: float) -> str:

@@ -24,8 +24,8 @@ _LOWEST = -3.0  # decimal logarithm; lower e-values are drawn there, and are no 
 
 
 def height(data: Monitoring, width: float, style: Style) -> float:
-    """Return the height in inches: three panels and the text around them."""
-    return 1.1 * width + 8 * style.text / 72
+    """Return the height of the three panels in inches."""
+    return 0.9 * width
 
 
 def draw(data: Monitoring, axes: Axes, style: Style) -> None:
@@ -46,7 +46,6 @@ def draw(data: Monitoring, axes: Axes, style: Style) -> None:
         style,
         f"{level}{change}If {_NULL[data.against]}, the probability that e ever reaches "
         f"{1 / data.alpha:g} is at most {data.alpha:g}. {data.rows:,} rows",
-        letter=0.55,
     )
 
 

@@ -229,7 +229,7 @@ def _edges(results: Results, variant: int) -> Array:
 
 
 def height(data: Reliability, width: float, style: Style) -> float:
-    """Return the height in inches, about the width: panels are square, `figure` corrects it."""
+    """Return the height in inches; panels are square, `figure` takes their width."""
     return width
 
 
@@ -295,7 +295,7 @@ def _panel(
     if name:
         marks.header(axes, style, [marks.long_name(name, 26), *_numbers(curves)], small=True)
     elif crowd == 1:
-        lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
+        lines, wide = _corner(data, curves[0]), marks.inner_width(axes)
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
         if place == "above":  # wide enough for two numbers per line
             *estimates, last, mean_score, mean_outcome, rows = lines

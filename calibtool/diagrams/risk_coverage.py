@@ -27,6 +27,10 @@ from calibtool.types import Array, silent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+COVERAGE_TICKS = tuple(
+    {at / 100: f"{at} %" if at else "0" for at in ticks}
+    for ticks in ((0, 20, 40, 60, 80, 100), (0, 50, 100), (0, 100))
+)
 COVERAGE = np.arange(1, 201) / 200  # where curves are computed: steps finer than a line is wide
 FINE = 4096  # most cells of a curve: 20 per step of the coverage
 
@@ -135,9 +139,8 @@ def _risk(cells: Cells) -> Array:
 
 
 def height(data: RiskCoverage, width: float, style: Style) -> float:
-    """Return the height in inches: less than the width, plus the key."""
-    lines = 0 if len(data.curves) == 1 else len(data.curves)
-    return 0.68 * width + (6 + 1.2 * lines) * style.text / 72
+    """Return the height of the panel in inches: less than the width."""
+    return 0.62 * width
 
 
 def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
@@ -167,7 +170,7 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
         ]
         marks.key(axes, style, handles, labels)
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    marks.ticks(axes.xaxis, *COVERAGE_TICKS)
     marks.percent_axis(axes)
     axes.set_xlabel("Coverage: the most confident share of the rows")
     axes.set_ylabel("Risk: their error rate")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
@@ -105,8 +106,8 @@ def _grid(optimum: float) -> Array:
 
 
 def height(data: Temperature, width: float, style: Style) -> float:
-    """Return the height in inches: two panels and the text around them."""
-    return 0.95 * width + 7 * style.text / 72
+    """Return the height of both panels in inches."""
+    return 0.86 * width
 
 
 def draw(data: Temperature, axes: Axes, style: Style) -> None:
@@ -120,7 +121,7 @@ def draw(data: Temperature, axes: Axes, style: Style) -> None:
     upper.set_xscale("log")
     low, high = float(data.temperature[0]), float(data.temperature[-1])
     ticks = [tick for tick in TICKS if low <= tick <= high]
-    upper.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    marks.ticks(lower.xaxis, {tick: f"{tick:g}" for tick in sorted(ticks, key=_distance)})
     upper.xaxis.set_minor_locator(_no_ticks())
     upper.set_xlim(low, high)
     lower.set_xlabel("Temperature T")
@@ -164,6 +165,11 @@ def _top(known: Array, at: Array) -> float | None:
 def _words(title: str, pair: tuple[Estimate, Estimate]) -> str:
     nll, ece = pair
     return f"{title}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece, alone=True)}"
+
+
+def _distance(temperature: float) -> float:
+    """Return how far a temperature is from 1, by ratio."""
+    return abs(math.log(temperature))
 
 
 def _no_ticks() -> Any:
