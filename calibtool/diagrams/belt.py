@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -124,7 +124,9 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     axes.set_ylabel(y_name)
     lower.set_xlabel(x_name)
     scale.x_frame(lower)
-    marks.histogram(lower, data.histogram, style)
+    look: dict[str, Any] = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
+    lower.stairs(data.histogram.mass, data.histogram.edges, color=style.colour(0), **look)
+    marks.top_of(lower, float(data.histogram.mass.max()))
     levels = " and ".join(f"{100 * level:g} %" for level in belt.level)
     marks.small_print(lower, style, f"Bands: {levels} confidence")
 

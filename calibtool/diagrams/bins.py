@@ -146,15 +146,15 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
         axes.plot(x, value, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
         usual = estimates[data.numbers.index(15)]
-        labels.append(f"bins of {rule}; 15: {marks.estimate_text(usual)}")
+        labels.append((f"bins of {rule}", f"at 15, {marks.estimate_text(usual)}"))
     smooth = data.binless
     if smooth.value is not None:
         look = {"color": style.colour(2), "lw": style.line, "ls": DASHES[1]}
         axes.axhline(smooth.value, gid="curve-2", **look)
         handles.append(Line2D([], [], **look))
-        labels.append(f"no bins: {marks.estimate_text(smooth)}")
+        labels.append(("no bins", marks.estimate_text(smooth)))
     handles.append(Line2D([], [], color=style.muted, lw=style.line * 0.45))
-    labels.append(f"{len(data.libraries)} other libraries' ECE of these rows")
+    labels.append((f"{len(data.libraries)} other libraries' ECE of these rows", ""))
     marks.key(axes, style, handles, labels)
     _frame(axes, data)
     if marks.width_of(axes) >= NAMED_FROM * style.text / 7.5:

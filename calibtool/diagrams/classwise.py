@@ -315,11 +315,10 @@ def _panel(axes: Axes, curve: Curve, style: Style) -> None:
         gid="points-0",
     )
     lines = [
-        marks.long_name(curve.label, 22),
         marks.estimate_text(curve.estimates[0], alone=True),
         f"n = {curve.rows:,}",
     ]
-    marks.header(axes, style, lines, small=True)
+    marks.header(axes, style, lines, name=marks.long_name(curve.label, 22), small=True)
 
 
 def _draw_strip(axes: Axes, data: Classwise, style: Style) -> None:
@@ -353,9 +352,9 @@ def _draw_strip(axes: Axes, data: Classwise, style: Style) -> None:
     bar.tick_params(labelsize=style.small * 0.9, length=0, pad=1, top=True, labeltop=True)
     bar.tick_params(bottom=False, labelbottom=False)
     title = "Every class: frequency - P, beyond noise"
-    marks.header(axes, style, [title], small=True, share=0.6)  # the colours take the rest
+    marks.header(axes, style, [], name=title, small=True, share=0.6)  # the colours take the rest
     if len(data.order) <= min(NAMED, 72 * marks.inner_width(axes) / (1.2 * style.small)):
-        names = [marks.long_name(data.names[k], 14) for k in data.order]
+        names = [marks.long_name(style.named(data.names[k]), 14) for k in data.order]
         turned = max(map(len, names)) > 3
         rotation: dict[str, Any] = {"rotation": 60, "ha": "right"} if turned else {}
         axes.set_xticks(np.arange(len(names)) + 0.5, names, **rotation)

@@ -189,7 +189,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
         upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in data.estimates[index][:1])
-        labels.append(f"{marks.long_name(line.label, 40)}: {numbers}")
+        labels.append((marks.long_name(line.label, 40), numbers))
     marks.key(upper, style, handles, labels)
     difference = data.difference
     colour = style.colour(2)
@@ -208,7 +208,8 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     if shown.any():
         lower.set_xlim(float(x[shown].min()), 1.0)
     change = map(marks.change_text, *data.estimates, data.change)
-    marks.header(lower, style, [difference.label, *change], small=True)
+    names = [style.named(line.label, k) for k, line in enumerate(data.models)]
+    marks.header(lower, style, [*change], name=f"{names[1]} minus {names[0]}", small=True)
     marks.foot(
         place,
         style,

@@ -142,7 +142,7 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
         texts.inside(
             axes,
             style,
-            _words(group),
+            _words(group) if style.stats else group.label,
             (0.012, 0.985 if sign > 0 else 0.015),
             va="top" if sign > 0 else "bottom",
             color=style.colour(index),

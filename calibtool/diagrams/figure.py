@@ -6,17 +6,18 @@ matplotlib is imported only when something is drawn.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from calibtool.data.files.write import whole_file
+from calibtool.diagrams.look import Look, Words, style_with
 from calibtool.diagrams.registry import module_of
-from calibtool.diagrams.style import STYLES, Style, inches, style_of
+from calibtool.diagrams.style import STYLES, Style, inches
 from calibtool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,45 +41,67 @@ def svg(drawn: Figure) -> str:
     return picture(drawn, "svg").decode("utf-8")
 
 
-def figure(
-    kind: str,
-    diagram: Any,
-    *,
-    width: str | float | None = None,
-    style: str = "paper",
-    title: str | None = None,
-) -> Figure:
+def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
     """Return a diagram as a matplotlib Figure.
 
     Args:
         kind: a name in `registry.KINDS`, or "monitor" or "skill".
         diagram: its data, as returned by `compute`.
-        width: such as "3.25in", "82mm" or a number of inches; by default that of the style.
-        style: "paper", "talk" or "dark".
-        title: by default none on paper, and the names of the files in the other styles.
+        look: `width` and `height`, such as "3.25in", "82mm" or a number of inches; by default that
+            of the style, and that of what there is. `style`: "paper", "talk", "poster" or "dark".
+            `title`: by default none on paper, and the names of the files in the other styles.
+            `caption`: small print, "none" for none. `stats`: "all", or "none" for no numbers.
+            `names`: of the key, in its order. `rename`: new names of axes, panels and series by
+            the old ones. `transparent`: whether there is no background.
     """
-    look, module = style_of(style), module_of(kind)
-    wide = inches(width) or look.width
-    text = title if title is not None else _title(diagram) if look.titled else ""
-    with _matplotlib(look):
+    style, module = style_with(look), module_of(kind)
+    wide = inches(look.get("width")) or style.width
+    high = inches(look.get("height"), "--height")
+    title = look.get("title")
+    text = title if title is not None else _title(diagram) if style.titled else ""
+    with _matplotlib(style):
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         from calibtool.diagrams import room
 
-        drawn = Figure(figsize=(wide, wide), layout="constrained")
+        drawn = Figure(figsize=(wide, high or wide), layout="constrained")
         FigureCanvasAgg(drawn)
         engine: Any = drawn.get_layout_engine()
         engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
         if text:
-            words = drawn.suptitle(text, x=0.01, ha="left", fontsize=look.text * 1.15)
+            words = drawn.suptitle(text, x=0.01, ha="left", fontsize=style.text * 1.15)
             room.wrap(words, room.Room(drawn))
-        module.draw(diagram, drawn.subplots(), look)
-        for axes in drawn.axes:
-            room.wrap_names(axes)
+        module.draw(diagram, drawn.subplots(), style)
+        _finish(drawn.axes, style)
         with _boxes_for_missing_letters():
-            _fit(drawn, module.height(diagram, wide, look))
+            if high is None:
+                _fit(drawn, module.height(diagram, wide, style))
+        if look.get("transparent"):
+            _clear(drawn)
         return drawn
+
+
+def _finish(panels: Sequence[Axes], style: Style) -> None:
+    """Let the names of axes wrap, under the names that the user gives them."""
+    from calibtool.diagrams import room
+
+    for axes in panels:
+        for one in (axes, *axes.child_axes):
+            for axis in (one.xaxis, one.yaxis):
+                name = axis.get_label_text()
+                axis.set_label_text(style.named(name) if name else "")
+        room.wrap_names(axes)
+    if style.labels is not None:
+        style.labels.require_used()
+
+
+def _clear(drawn: Figure) -> None:
+    """Make the backgrounds of a figure transparent."""
+    places: list[Any] = [drawn, *drawn.subfigs, *drawn.axes]
+    places += [child for axes in drawn.axes for child in axes.child_axes]
+    for place in places:
+        place.patch.set_alpha(0)
 
 
 def _fit(drawn: Figure, panels: float) -> None:
@@ -115,31 +138,32 @@ def _fit(drawn: Figure, panels: float) -> None:
         before = places
 
 
-def draw(kind: str, diagram: Any, axes: Axes, *, style: str = "paper") -> None:
-    """Draw a diagram on your own Axes, with text in the size of your rcParams."""
-    from dataclasses import replace
+def draw(kind: str, diagram: Any, axes: Axes, **words: Unpack[Words]) -> tuple[Axes, ...]:
+    """Draw a diagram on your own Axes, and return those that hold it: `axes`, or, of a diagram of
+    several panels, those that took its place.
 
+    Text has the size of your rcParams. What they set otherwise than matplotlib does, is kept.
+    """
     import matplotlib as mpl
-    from matplotlib.font_manager import FontProperties
 
-    size = FontProperties(size=mpl.rcParams["font.size"]).get_size_in_points()
-    look = style_of(style)
-    look = replace(look, text=size, line=look.line * size / look.text)
-    with mpl.rc_context(look.rc()):
-        module_of(kind).draw(diagram, axes, look)
+    from calibtool.diagrams.own import changed, own_style
+
+    style = own_style(style_with(words), axes)
+    place, before = axes.figure, set(axes.figure.axes)
+    kept = changed(style.rc())
+    with mpl.rc_context({name: x for name, x in style.rc().items() if name not in kept}):
+        module_of(kind).draw(diagram, axes, style)
+    panels = tuple(
+        one for one in place.get_figure(root=True).axes if one is axes or one not in before
+    )
+    _finish(panels, style)
+    return panels
 
 
-def save(
-    kind: str,
-    diagram: Any,
-    path: str | Path,
-    *,
-    width: str | float | None = None,
-    style: str = "paper",
-    title: str | None = None,
-) -> None:
-    """Draw a diagram and write it to a file, atomically; the same data give the same bytes."""
-    write_figure(lambda: figure(kind, diagram, width=width, style=style, title=title), path)
+def save(kind: str, diagram: Any, path: str | Path, **look: Unpack[Look]) -> None:
+    """Draw a diagram as `figure` does, and write it to a file, atomically; the same data give the
+    same bytes."""
+    write_figure(lambda: figure(kind, diagram, **look), path)
 
 
 def write_figure(make: Callable[[], Figure], path: str | Path) -> None:
@@ -193,5 +217,7 @@ def _matplotlib(look: Style) -> Iterator[None]:
 
 def _title(diagram: Any) -> str:
     """Return the names of the files that were read."""
-    names = list(dict.fromkeys(Path(info.source).name for info in getattr(diagram, "data", ())))
+    data = getattr(diagram, "data", ())
+    listed = data if isinstance(data, tuple) else (data,)
+    names = list(dict.fromkeys(Path(info.source).name for info in listed))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

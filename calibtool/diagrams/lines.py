@@ -72,6 +72,7 @@ def lines_of(names: Sequence[str], words: Sequence[str], width: float, style: St
     """Return the lines of a panel in a picture of `width` inches."""
     from calibtool.diagrams import room
 
+    names = [style.named(name) for name in names]
     size = style.small * 0.93
     widths = [
         max((room.width_of_text(text, size=points) for text in texts), default=0.0)

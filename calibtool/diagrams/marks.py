@@ -7,11 +7,11 @@ Each mark that carries data has a gid, by which an SVG and the tests find it: "b
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from calibtool.diagrams.curve import Histogram
+from calibtool.diagrams.digits import brief, together
 from calibtool.diagrams.style import Style
 from calibtool.formatting import changed, joined, percent
 from calibtool.intervals.estimate import Estimate
@@ -111,13 +111,6 @@ def expected(axes: Axes, edges: Array, least: Array, most: Array, style: Style) 
         block.set_gid(f"expected-{k}")
 
 
-def histogram(axes: Axes, bars_: Histogram, style: Style) -> None:
-    """Draw the only histogram of an axes, with the height of its highest bar as a tick."""
-    look: dict[str, Any] = {"fill": True, "alpha": 0.55, "lw": 0, "gid": "histogram-0"}
-    axes.stairs(bars_.mass, bars_.edges, color=style.colour(0), **look)
-    top_of(axes, float(bars_.mass.max()))
-
-
 def top_of(axes: Axes, top: float) -> None:
     """Set the scale of a histogram: ticks at 0 and at its highest bar."""
     axes.set_ylim(0, top * 1.02)
@@ -157,16 +150,18 @@ def estimate_text(estimate: Estimate, *, alone: bool = False) -> str:
     'ECE 0.065, corrected 0.063 [0.055, 0.072]'
     >>> estimate_text(Estimate("nll", 0.454, low=0.4086, high=0.5106, corrected=0.454))
     'NLL 0.454 [0.409, 0.511]'
+    >>> estimate_text(Estimate("ece", 0.03712, low=0.03705, high=0.0372, corrected=0.03712))
+    'ECE 0.0371 [0.0370, 0.0372]'
     """
     name = short(estimate)
     if estimate.value is None or estimate.best is None:
         return f"{name} not defined"
-    text = f"{name} {brief(estimate.best if alone else estimate.value)}"
+    value = estimate.best if alone else estimate.value
     if estimate.low is None or estimate.high is None:
-        return text
-    if not alone and brief(estimate.best) != brief(estimate.value):
-        text += f", corrected {brief(estimate.best)}"
-    return f"{text} [{brief(estimate.low)}, {brief(estimate.high)}]"
+        return f"{name} {brief(value)}"
+    shown, best, low, high = together([value, estimate.best], (estimate.low, estimate.high))
+    corrected = "" if best == shown else f", corrected {best}"
+    return f"{name} {shown}{corrected} [{low}, {high}]"
 
 
 def corrected_note(estimates: Iterable[Estimate]) -> str:
@@ -196,21 +191,13 @@ def short(estimate: Estimate) -> str:
     return SHORT.get(name, name)
 
 
-def brief(value: float) -> str:
-    """Return a number with three decimals, or with two digits if it would print as 0.
-
-    >>> brief(0.06481), brief(0.00042), brief(0.0), brief(-0.00004)
-    ('0.065', '0.00042', '0', '-4e-05')
-    """
-    if value == 0:
-        return "0"
-    return f"{value:.2g}" if abs(value) < 1e-3 else f"{value:.3f}"
-
-
 def small_print(axes: Axes, style: Style, text: str) -> None:
     """Explain the marks in a line or two under the axes and the name of their x axis."""
     from calibtool.diagrams import room
 
+    text = text if style.caption is None else style.caption
+    if not text:
+        return
     note = axes.annotate(
         text,
         (0, 0),
@@ -228,6 +215,7 @@ def small_print(axes: Axes, style: Style, text: str) -> None:
     room.wrap_below(note, axes, room.Room(axes), 0.5 * style.text)
 
 
+Entry: TypeAlias = str | tuple[str, str]  # of a key: a name, or a name and its numbers
 Place = Literal["upper left", "lower right", "above"]
 
 
@@ -235,6 +223,9 @@ def foot(place: SubFigure, style: Style, text: str) -> None:
     """Write small print under several panels."""
     from calibtool.diagrams import room
 
+    text = text if style.caption is None else style.caption
+    if not text:
+        return
     size = style.small * 0.93
     x = room.EDGE * place.dpi / place.bbox.width
     layout: dict[str, Any] = {"x": x, "ha": "left", "linespacing": 1.25, "gid": "caption"}
@@ -262,7 +253,9 @@ def corner_place(
 
 
 def corner(axes: Axes, style: Style, lines: Sequence[str], place: Place) -> None:
-    """Write lines of text in a corner of the axes, or above them."""
+    """Write numbers in a corner of the axes, or above them."""
+    if not style.stats:
+        return
     if place == "above":
         header(axes, style, lines)
         return
@@ -285,11 +278,27 @@ def corner(axes: Axes, style: Style, lines: Sequence[str], place: Place) -> None
 
 
 def header(
-    axes: Axes, style: Style, lines: Sequence[str], *, small: bool = False, share: float = 1.0
+    axes: Axes,
+    style: Style,
+    lines: Sequence[str],
+    *,
+    name: str = "",
+    small: bool = False,
+    share: float = 1.0,
 ) -> None:
-    """Write lines of text above the axes, in a share of their width."""
+    """Write lines of text above the axes, in a share of their width.
+
+    Args:
+        axes: those below.
+        style: says whether there are numbers.
+        lines: numbers, in words.
+        name: what is shown, which stands above them.
+        small: whether it is as small as the labels of ticks.
+        share: of the width of the axes.
+    """
     from calibtool.diagrams import room
 
+    lines = [*([style.named(name)] if name else []), *(lines if style.stats else [])]
     size = style.small if small else style.text
     font: dict[str, Any] = {"fontsize": size, "linespacing": 1.3, "gid": "corner"}
     text = axes.set_title("\n".join(lines), loc="left", pad=0.5 * style.text, **font)
@@ -303,12 +312,13 @@ def spans(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
     return np.repeat(x[None, some], 24, 0), low[some] + share * (high[some] - low[some])
 
 
-def key(axes: Axes, style: Style, handles: Sequence[Any], labels: Sequence[str]) -> None:
+def key(axes: Axes, style: Style, handles: Sequence[Any], entries: Sequence[Entry]) -> None:
     """Draw the key of the series above the axes, in several columns if there is room."""
     from matplotlib.transforms import ScaledTranslation
 
     from calibtool.diagrams import room
 
+    labels = key_labels(style, entries)
     before = 3.4 * style.text  # the key begins above the names of the ticks
     wide = 72 * inner_width(axes) + before
     longest = max(room.width_of_text(label, size=style.small) for label in labels)
@@ -333,6 +343,16 @@ def key(axes: Axes, style: Style, handles: Sequence[Any], labels: Sequence[str])
     )
     legend.set_gid("key")
     room.wrap_key(legend, room.Room(axes, less=-before), columns)
+
+
+def key_labels(style: Style, entries: Sequence[Entry]) -> list[str]:
+    """Return the labels of a key, from the names of its series, or names and numbers."""
+    labels = []
+    for place, entry in enumerate(entries):
+        name, numbers = (entry, "") if isinstance(entry, str) else entry
+        name = style.named(name, place)
+        labels.append(f"{name}: {numbers}" if numbers and style.stats else name)
+    return labels
 
 
 def width_of(axes: Axes) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks, texts
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
+from calibtool.diagrams.digits import brief
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, only, request, require_two_classes
 from calibtool.diagrams.options import Bins
@@ -142,7 +143,7 @@ def draw(data: Outcomes, axes: Axes, style: Style) -> None:
         texts.inside(
             axes,
             style,
-            _words(side),
+            _words(side) if style.stats else side.label,
             (0.985, 0.985 if sign > 0 else 0.015),
             ha="right",
             va="top" if sign > 0 else "bottom",
@@ -163,4 +164,4 @@ def _words(side: Side) -> str:
     """Return the name, the share and the mean of a side."""
     if not side.share:
         return f"{side.label}: none"
-    return f"{side.label}, {100 * side.share:.3g} % of rows: mean {marks.brief(side.mean)}"
+    return f"{side.label}, {100 * side.share:.3g} % of rows: mean {brief(side.mean)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from calibtool.diagrams import marks
 from calibtool.diagrams.scales import Scale
@@ -47,6 +48,18 @@ def inside(axes: Axes) -> SubFigure:
     parent = axes.figure
     axes.remove()
     return parent.add_subfigure(spec)
+
+
+def shared_key(
+    place: SubFigure, style: Style, handles: Sequence[Any], entries: Sequence[marks.Entry]
+) -> None:
+    """Draw the key of several panels above them."""
+    from calibtool.diagrams import room
+
+    look: dict[str, Any] = {"loc": "outside upper left", "frameon": False}
+    legend = place.legend(handles, marks.key_labels(style, entries), fontsize=style.small, **look)
+    legend.set_gid("key")
+    room.wrap_key(legend, room.Room(place, less=style.text))
 
 
 def grid_shape(panels: int, width: float, style: Style) -> tuple[int, int]:

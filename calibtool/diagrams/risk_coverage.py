@@ -11,6 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.digits import intervals_note
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, named, request
 from calibtool.diagrams.options import Calibrators
@@ -27,6 +28,7 @@ from calibtool.types import Array, silent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LIMITS = ("low", "high")
 COVERAGE_TICKS = tuple(
     {at / 100: f"{at} %" if at else "0" for at in ticks}
     for ticks in ((0, 20, 40, 60, 80, 100), (0, 50, 100), (0, 100))
@@ -165,8 +167,7 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
         marks.header(axes, style, [first, "; ".join([*more, f"n = {data.data[0].rows:,}"])])
     else:
         labels = [
-            f"{marks.long_name(c.label, 60)}: {marks.estimate_text(c.estimates[0])}"
-            for c in data.curves
+            (marks.long_name(c.label, 60), marks.estimate_text(c.estimates[0])) for c in data.curves
         ]
         marks.key(axes, style, handles, labels)
     axes.set_xlim(0, 1)
@@ -176,7 +177,9 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
     axes.set_ylabel("Risk: their error rate")
     if len(data.curves) <= marks.WITH_INTERVALS:
         best = "; dotted: the best possible order" if alone else ""
-        marks.small_print(axes, style, f"Colour: {100 * data.level:g} % bands{best}")
+        low, high = (np.concatenate([getattr(c, end) for c in data.curves]) for end in LIMITS)
+        note = intervals_note("Colour", data.level, low, high, axis=axes.get_ylim()[1])
+        marks.small_print(axes, style, f"{note}{best}")
 
 
 def _top(values: Array) -> float:

@@ -27,6 +27,7 @@ from calibtool.types import Array
 
 EDGE = 0.03  # inches that stay free at the edge of a picture
 HINTING = 1.04  # letters on a screen are set at whole pixels: up to 4 % wider than on paper
+LEAST = 40.0  # points: a word or two, where the axes have hardly any room themselves
 APART = 0.55  # least distance of two ticks' labels, in sizes of their text
 TALL = 1.25  # height of a line of text, in its size
 # what is not parted at its spaces: an interval, a number and its unit, "n = 600"
@@ -73,8 +74,21 @@ class Room:
             middle = (box.x0 + box.x1) / 2
             length = 2 * (min(middle - ends.x0, ends.x1 - middle) - EDGE * figure.dpi)
         else:
-            length = box.width
-        return float(length * self.share * 72 / figure.dpi) - self.less
+            length = _allotted(place) - box.x0
+        points = float(length * self.share * 72 / figure.dpi) - self.less
+        return points if self.upright else max(points, LEAST)
+
+
+def _allotted(axes: Any) -> float:
+    """Return the right end of what a layout gives to the axes, in pixels.
+
+    Axes of a fixed shape take less if there is no height for more. If text got narrower with them,
+    it would get higher, and leave them even less.
+    """
+    if axes.get_subplotspec() is None:
+        return float(axes.bbox.x1)
+    whole: Any = axes.figure.bbox
+    return float(whole.x0 + whole.width * axes.get_position(original=True).x1)
 
 
 def _alone_in_its_row(axes: Any) -> bool:

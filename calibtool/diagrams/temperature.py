@@ -15,6 +15,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
+from calibtool.diagrams.digits import brief
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, request, with_classes
 from calibtool.diagrams.options import Bins
@@ -164,7 +165,7 @@ def _top(known: Array, at: Array) -> float | None:
 
 def _words(title: str, pair: tuple[Estimate, Estimate]) -> str:
     nll, ece = pair
-    return f"{title}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece, alone=True)}"
+    return f"{title}: NLL {brief(nll.value or 0)}, {marks.estimate_text(ece, alone=True)}"
 
 
 def _distance(temperature: float) -> float:
