@@ -122,7 +122,11 @@ def percent_axis(axes: Axes, *, which: str = "y") -> None:
     from matplotlib.ticker import FuncFormatter
 
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda x, at: f"{100 * x:.6g} %" if x else "0"))
+    axis.set_major_formatter(FuncFormatter(_percent))
+
+
+def _percent(value: float, at: int | None = None) -> str:
+    return f"{100 * value:.6g} %" if value else "0"
 
 
 def few_ticks(most: int) -> Any:

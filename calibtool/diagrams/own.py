@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 
@@ -15,6 +16,7 @@ from calibtool.diagrams.style import STYLES, Style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+SHADE = 0.12  # share of ink in areas behind the data: that of the paper style
 DARK = 0.5  # a background whose brightest channel is below this needs light lines
 
 
@@ -39,6 +41,9 @@ def own_style(style: Style, axes: Axes) -> Style:
         dark = STYLES["dark"]
         look = {name: getattr(dark, name) for name in ("ink", "muted", "faint", "series")}
         style = replace(style, **look)
+    elif paper != style.paper:
+        faint = (1 - SHADE) * np.array(to_rgb(paper)) + SHADE * np.array(to_rgb(style.ink))
+        style = replace(style, faint=to_hex(tuple(faint)))
     line = style.line * size / style.text
     if "lines.linewidth" in kept:
         line = float(settings["lines.linewidth"])

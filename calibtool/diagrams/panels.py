@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LOWER = 0.2  # height of the histogram beneath a panel, as a share of the panel's
 SPACE = 0.05  # between the two, likewise
+APART = 1.35  # sizes of text from the panel to the histogram, at least
 PANEL_WIDTH = 0.215  # inches per point of text: narrower panels have no room for their numbers
 MOST_COLUMNS = 4  # more panels side by side are too small to be compared
 
@@ -29,7 +30,14 @@ def square(axes: Axes, scale: Scale, style: Style) -> None:
 
 
 def beneath(axes: Axes, *, space: float = SPACE) -> Axes:
-    """Return smaller axes below `axes`, on the same x axis, for a histogram."""
+    """Return smaller axes below `axes`, on the same x axis, for a histogram.
+
+    They keep apart by a line of text at least: the lowest number of one stands beside the highest
+    of the other.
+    """
+    size = axes.yaxis.get_major_ticks(1)[0].label1.get_fontproperties().get_size_in_points()
+    wide = min(marks.inner_width(axes), axes.bbox.height / axes.figure.dpi)
+    space = max(space, APART * size / 72 / wide)
     lower = axes.inset_axes((0, -space - LOWER, 1, LOWER), sharex=axes)
     axes.tick_params(labelbottom=False)
     return lower

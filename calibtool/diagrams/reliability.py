@@ -350,7 +350,7 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
     if data.bands in ("confidence", "both") and any(np.isfinite(c.low).any() for c in curves):
         if len(curves) <= marks.WITH_INTERVALS:
             low, high = (np.concatenate([getattr(c, end) for c in curves]) for end in LIMITS)
-            words.append(intervals_note(mark, data.level, low, high))
+            words.append(intervals_note(mark, data.level, low, high, points=data.form == "binned"))
         else:
             words.append("too many curves to show intervals: see --data")
     grey = data.bands in ("consistency", "both") and len(curves) == 1

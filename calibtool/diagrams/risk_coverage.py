@@ -177,8 +177,9 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
     axes.set_ylabel("Risk: their error rate")
     if len(data.curves) <= marks.WITH_INTERVALS:
         best = "; dotted: the best possible order" if alone else ""
+        top = axes.get_ylim()[1]
         low, high = (np.concatenate([getattr(c, end) for c in data.curves]) for end in LIMITS)
-        note = intervals_note("Colour", data.level, low, high, axis=axes.get_ylim()[1])
+        note = intervals_note("Colour", data.level, low, high, axis=top, noun="bands")
         marks.small_print(axes, style, f"{note}{best}")
 
 
