@@ -128,8 +128,7 @@ def _function(name: str, kind: str) -> Plot[Any]:
             import matplotlib.pyplot as plt
 
             ax = plt.gca()
-        words: Words = {"style": style, "caption": caption, "stats": stats}
-        words |= {"names": names, "rename": rename or {}}
+        words = Words(style=style, caption=caption, stats=stats, names=names, rename=rename or {})
         drawn = draw(kind, data, ax, **words)
         if isinstance(data, Drawn):
             data.drawn_on(drawn)

@@ -189,10 +189,12 @@ def picture(drawn: Figure, kind: str) -> bytes:
     with _matplotlib(STYLES["paper"]), _boxes_for_missing_letters():
         drawn.draw_without_rendering()
         engine: Any = drawn.get_layout_engine()
-        drawn.set_layout_engine("none")  # at the resolution of the file, lines could break anew
+        # at another resolution, which the file has, lines could break at other words
+        drawn.set_layout_engine("none")
         colour = drawn.get_facecolor()
         drawn.savefig(out, format=kind, dpi=DPI, metadata=METADATA[kind], facecolor=colour)
-        drawn.set_layout_engine(engine)
+        if engine is not None:
+            drawn.set_layout_engine(engine)
     return out.getvalue()
 
 

@@ -6,10 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
-from matplotlib.font_manager import FontProperties
 
 from calibtool.diagrams.style import STYLES, Style
 
@@ -22,6 +19,8 @@ DARK = 0.5  # a background whose brightest channel is below this needs light lin
 
 def changed(names: Iterable[str]) -> set[str]:
     """Return those of the rcParams that the user set, by a file, a style sheet or in Python."""
+    import matplotlib as mpl
+
     settings: Any = mpl.rcParams
     usual: Any = mpl.rcParamsDefault
     return {name for name in names if settings[name] != usual[name]}
@@ -33,6 +32,10 @@ def own_style(style: Style, axes: Axes) -> Style:
     Colours of data and text are the user's where rcParams set them. On a dark background, those of
     the dark style stand in for colours that are made for a light one.
     """
+    import matplotlib as mpl
+    from matplotlib.colors import rgb_to_hsv, to_hex, to_rgb
+    from matplotlib.font_manager import FontProperties
+
     kept = changed(("lines.linewidth", "text.color", "axes.prop_cycle"))
     settings: Any = mpl.rcParams
     size = FontProperties(size=settings["font.size"]).get_size_in_points()

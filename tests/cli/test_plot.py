@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -173,3 +174,58 @@ def test_a_class_that_no_row_gives_a_chance(run):
     ran = run("plot", "classwise", "y.npz", "--resamples", "20", "-o", "out.svg")
     assert ran.code == 0, ran.err
     assert "Warning" not in ran.err
+
+
+def words_of(svg: str) -> str:
+    """All text of a picture, its lines joined."""
+    return " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", Path(svg).read_text()))
+
+
+def test_names_numbers_caption_title_and_size_are_the_users(run, refused, dated, calibrator):
+    plot = ("plot", "reliability", dated, "--calibrator", calibrator, "-o", "x.svg", *FEW)
+    assert run(*plot).code == 0
+    plain = words_of("x.svg")
+    assert "as given: ECE" in plain
+    assert "Bars: 95 % intervals" in plain
+    named = ("--name", "base=line", "--name", "ours", "--rename", "Confidence = Konfidenz")
+    assert run(*plot, *named, "--stats", "none", "--caption", "none", "--title", "Fig. 1").code == 0
+    text = words_of("x.svg")
+    assert all(f" {word} " in f" {text} " for word in ("base=line", "ours", "Konfidenz", "Fig. 1"))
+    assert not any(word in text for word in ("ECE", "Bars", "as given", "Confidence"))
+    assert run(*plot, "--caption", "Our own words.").code == 0
+    assert "Our own words." in words_of("x.svg")
+    assert "Bars" not in words_of("x.svg")
+    refused(*plot, "--name", "a", "--name", "b", "--name", "c", says=("3 names for a key of 2",))
+    refused(*plot, "--rename", "Confidenz=x", says=("'Confidenz'", "'Confidence'", "'as given'"))
+    refused(*plot, "--rename", "Confidence", says=("OLD=NEW",))
+    refused(*plot, "--height", "3 feet", says=("--height", "3.25in"))
+
+
+@pytest.mark.parametrize("kind", ["reliability", "gain", "risk-coverage"])
+def test_a_picture_has_the_size_that_is_asked_for(kind, run, dated):
+    size = ("--width", "5in", "--height", "4in", "-o", "x.svg", *FEW)
+    assert run("plot", kind, dated, *size, *NEEDS.get(kind, ())).code == 0
+    head = Path("x.svg").read_text()[:2000]
+    assert re.search(r'width="360pt" height="288pt"', head)
+
+
+def test_a_transparent_picture_has_no_background(run, dated):
+    from matplotlib.image import imread
+
+    for words, alpha in (((), 1.0), (("--transparent",), 0.0)):
+        assert run("plot", "gain", dated, "-o", "x.png", *FEW, *NEEDS["gain"], *words).code == 0
+        picture = imread("x.png")
+        assert picture[0, 0, 3] == picture[-1, -1, 3] == alpha
+
+
+def test_a_poster_is_wide_and_its_text_large(run, dated):
+    assert run("plot", "reliability", dated, "--style", "poster", "-o", "x.svg", *FEW).code == 0
+    text = Path("x.svg").read_text()
+    assert 'width="864pt"' in text  # 12 inches
+    assert "24px" in text
+    assert "dated.npz" in words_of("x.svg")
+
+
+def test_options_of_the_look_draw_a_picture_where_the_terminal_would_show_bins(run, good):
+    assert run("plot", "reliability", good, "--stats", "none", *FEW).code == 0
+    assert Path("reliability.png").exists()
