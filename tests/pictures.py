@@ -133,9 +133,10 @@ def labels_of_ticks(picture):
 
 
 def texts(picture):
-    """Every visible piece of text."""
+    """Every visible piece of text, at the resolution of files."""
     from matplotlib.text import Text
 
+    picture.set_dpi(figure.DPI)
     picture.draw_without_rendering()
     every, shown = labels_of_ticks(picture)
     return [

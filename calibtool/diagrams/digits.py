@@ -34,12 +34,18 @@ def together(values: Sequence[float], ends: tuple[float, float]) -> list[str]:
     ['0.065', '0.055', '0.072']
     >>> together([0.03712], (0.03705, 0.0372))
     ['0.0371', '0.0370', '0.0372']
+    >>> together([0.0087], (2.9e-08, 0.0204))
+    ['0.009', '0.000', '0.020']
     """
     low, high = ends
     decimals = DECIMALS
     while decimals < MOST and high - low > 0 and _units(low, high, decimals) < 2:
         decimals += 1
-    return [brief(value, decimals) for value in (*values, low, high)]
+    nothing = 10.0 ** -(decimals + 2)  # beside an interval that is wider by far
+    return [
+        f"{0:.{decimals}f}" if 0 < abs(value) < nothing else brief(value, decimals)
+        for value in (*values, low, high)
+    ]
 
 
 def _units(low: float, high: float, decimals: int) -> int:

@@ -67,6 +67,8 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
 
         drawn = Figure(figsize=(wide, high or wide), layout="constrained")
         FigureCanvasAgg(drawn)
+        on_screen = drawn.dpi
+        drawn.set_dpi(DPI)  # the width of text depends on it
         engine: Any = drawn.get_layout_engine()
         engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
         if text:
@@ -79,6 +81,7 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
                 _fit(drawn, module.height(diagram, wide, style))
         if look.get("transparent"):
             _clear(drawn)
+        drawn.set_dpi(on_screen)
         return drawn
 
 
@@ -187,14 +190,17 @@ def picture(drawn: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a png, svg or pdf file."""
     out = BytesIO()
     with _matplotlib(STYLES["paper"]), _boxes_for_missing_letters():
+        on_screen = drawn.dpi
+        drawn.set_dpi(DPI)
         drawn.draw_without_rendering()
         engine: Any = drawn.get_layout_engine()
-        # at another resolution, which the file has, lines could break at other words
+        # vector formats have another resolution, for which no layout was made
         drawn.set_layout_engine("none")
         colour = drawn.get_facecolor()
         drawn.savefig(out, format=kind, dpi=DPI, metadata=METADATA[kind], facecolor=colour)
         if engine is not None:
             drawn.set_layout_engine(engine)
+        drawn.set_dpi(on_screen)
     return out.getvalue()
 
 
