@@ -156,9 +156,7 @@ def draw(kind: str, diagram: Any, axes: Axes, **words: Unpack[Words]) -> tuple[A
     kept = changed(style.rc())
     with mpl.rc_context({name: x for name, x in style.rc().items() if name not in kept}):
         module_of(kind).draw(diagram, axes, style)
-    panels = tuple(
-        one for one in place.get_figure(root=True).axes if one is axes or one not in before
-    )
+    panels = tuple(one for one in place.axes if one is axes or one not in before)
     _finish(panels, style)
     return panels
 

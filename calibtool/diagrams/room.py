@@ -164,17 +164,20 @@ class Key(Legend):
 
     room: Room
     columns: int
-    labels: tuple[str, ...]
+    labels: list[str]
+    shown: list[str]
 
     def refit(self) -> None:
         """Wrap the labels into the room that there is now."""
         size = self.get_texts()[0].get_fontproperties().get_size_in_points()
         spent = self.handlelength + self.handletextpad + self.columnspacing
         room = self.room.points() / self.columns - spent * size
-        for text, label in zip(self.get_texts(), self.labels, strict=True):
-            shown = wrapped(label, room, text.get_fontproperties())
-            if shown != text.get_text():
-                text.set_text(shown)
+        for k, text in enumerate(self.get_texts()):
+            if text.get_text() != self.shown[k]:  # others may set the text
+                self.labels[k] = text.get_text()
+            self.shown[k] = wrapped(self.labels[k], room, text.get_fontproperties())
+            if self.shown[k] != text.get_text():
+                text.set_text(self.shown[k])
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Any:
         """Return the extent with wrapped labels."""
@@ -211,7 +214,8 @@ def wrap_key(legend: Legend, room: Room, columns: int = 1) -> None:
     made: Any = legend
     made.__class__ = Key
     made.room, made.columns = room, columns
-    made.labels = tuple(text.get_text() for text in legend.get_texts())
+    made.labels = [text.get_text() for text in legend.get_texts()]
+    made.shown = list(made.labels)
 
 
 def wrap_names(axes: Axes) -> None:

@@ -56,6 +56,18 @@ def test_axes_that_took_the_place_of_ones_own_are_returned(kind):
     assert "mine" in said(picture)
 
 
+def test_words_that_are_set_afterwards_stay_and_wrap():
+    picture, axes = own(1, (3.25, 4))
+    figure.draw("reliability", data_of(OVERLAID), axes)
+    picture.canvas.draw()
+    mine = "a name of mine that does not fit into one line at all"
+    axes.get_legend().get_texts()[0].set_text(mine)
+    axes.set_ylabel("Share of right answers among all")
+    assert mine in said(picture)
+    assert "right answers among all" in said(picture)
+    assert not unreadable(picture)
+
+
 def test_a_figure_of_ones_own_can_be_pickled_and_data_leave_it_out():
     picture, axes = own()
     data = ct.plot.risk_coverage(predictions(), ax=axes, **FEW)
