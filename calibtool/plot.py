@@ -2,21 +2,24 @@
 
 There is one function per kind of diagram. It takes what `ct.read` takes, or several such by name
 ({name: data}), with the keys of `ct.read`. It computes the data of the diagram, draws them and
-returns them: numbers for everything that is drawn. Without `ax` it draws on `matplotlib.pyplot`'s
-current Axes. Diagrams of several panels take the place of the Axes in its grid of subplots.
-`figure`, `save` and `svg` make whole pictures of the data. The functions are made from the table of
-kinds; their options are those of `compute` in `calibtool.diagrams`.
+returns them: numbers for everything that is drawn, and `axes`, the Axes that hold it. Without `ax`
+it draws on `matplotlib.pyplot`'s current Axes. Diagrams of several panels take the place of the
+Axes in its grid of subplots. What your rcParams set otherwise than matplotlib does, is kept.
+`figure`, `save` and `svg` make whole pictures of the data; `draw` draws them on Axes. The functions
+are made from the table of kinds; their options are those of `compute` in `calibtool.diagrams`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, get_type_hints
 
 from calibtool.data.predictions import Predictions
+from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.figure import draw, figure, save, svg
+from calibtool.diagrams.look import Words
 from calibtool.diagrams.registry import KINDS, module_of
 from calibtool.streaming.read import are_named, keys_in, read_named
 from calibtool.streaming.read import read as read_data
@@ -52,9 +55,13 @@ class Plot(Protocol[D_co]):
         *required: Any,
         ax: Axes | None = None,
         style: str = "paper",
+        caption: str | None = None,
+        stats: str = "all",
+        names: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
         **options: Any,
     ) -> D_co:
-        """Draw on `ax` in a `style`: "paper", "talk" or "dark"."""
+        """Draw on `ax` in a `style`: "paper", "talk", "poster" or "dark"."""
         ...
 
 
@@ -78,7 +85,7 @@ if TYPE_CHECKING:
     threshold: Plot[ThresholdDiagram]
 
 FUNCTIONS = [kind.replace("-", "_") for kind in KINDS]
-__all__ = ["figure", "save", "svg", *FUNCTIONS]  # noqa: PLE0604 - all are strings
+__all__ = ["draw", "figure", "save", "svg", *FUNCTIONS]  # noqa: PLE0604 - all are strings
 
 
 def __getattr__(name: str) -> Plot[Any]:
@@ -104,6 +111,10 @@ def _function(name: str, kind: str) -> Plot[Any]:
         *required: Any,
         ax: Axes | None = None,
         style: str = "paper",
+        caption: str | None = None,
+        stats: str = "all",
+        names: Sequence[str] = (),
+        rename: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Any:
         keys = keys_in(options)
@@ -117,7 +128,10 @@ def _function(name: str, kind: str) -> Plot[Any]:
             import matplotlib.pyplot as plt
 
             ax = plt.gca()
-        draw(kind, data, ax, style=style)
+        words = Words(style=style, caption=caption, stats=stats, names=names, rename=rename or {})
+        drawn = draw(kind, data, ax, **words)
+        if isinstance(data, Drawn):
+            data.drawn_on(drawn)
         return data
 
     function.__name__ = function.__qualname__ = name
@@ -125,17 +139,21 @@ def _function(name: str, kind: str) -> Plot[Any]:
     function.__doc__ = (
         f"{KINDS[kind].summary}\n\n{inspect.getdoc(module.compute)}\n\n"
         "It is drawn on the Axes `ax`, by default those of `matplotlib.pyplot`, in a `style`:\n"
-        '"paper", "talk" or "dark".'
+        '"paper", "talk", "poster" or "dark". `caption` is other small print, "none" for none;\n'
+        '`stats` is "none" for no numbers; `names` are those of the key, in its order; `rename`\n'
+        "has new names of axes, panels and series by the old ones. `axes` of what is returned are\n"
+        "the Axes that hold it."
     )
     function.__signature__ = _signature(module.compute, function)  # type: ignore[attr-defined]
     return function
 
 
 def _signature(compute: Callable[..., Any], function: Callable[..., Any]) -> inspect.Signature:
-    """Return the signature of `compute` with `ax` and `style`, its types without their options."""
+    """Return the signature of `compute`, without the options of its types, with `ax` and words."""
     signature, hints = inspect.signature(compute), get_type_hints(compute)
     parameters = [p.replace(annotation=hints[p.name]) for p in signature.parameters.values()]
-    added = [inspect.signature(function).parameters[name] for name in ("ax", "style")]
+    own = inspect.signature(function).parameters
+    added = [own[name] for name in ("ax", *Words.__annotations__)]
     by_position = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     by_name = parameters[len(by_position) :]
     return inspect.Signature([*by_position, *added, *by_name], return_annotation=hints["return"])

@@ -47,7 +47,7 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "dask": (),
     "distributed": (),
     "h5py": (),
-    "matplotlib": (),
+    "matplotlib": ("diagrams/room.py",),
     "mlflow": (),
     "onnx": (),
     "pandas": (),

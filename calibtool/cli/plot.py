@@ -26,6 +26,8 @@ METAVARS = {
     "calibrators": "JSON",
     "sets": "JSON",
 }
+# of the options below, those of how a picture looks
+LOOK = ("width", "height", "style", "title", "caption", "stats", "names", "rename", "transparent")
 # options of every kind, below those that `compute` names
 OF_ALL = shared.stack(
     shared.resamples(1000),
@@ -44,13 +46,38 @@ OF_ALL = shared.stack(
         help="Write what is drawn as csv or json; without -o, no picture is drawn.",
     ),
     click.option("--width", metavar="WIDTH", help="Width of the picture, such as 3.25in or 82mm."),
+    click.option("--height", metavar="HEIGHT", help="Height; by default that of what is drawn."),
     click.option(
         "--style",
-        type=click.Choice(["paper", "talk", "dark"]),
+        type=click.Choice(["paper", "talk", "poster", "dark"]),
         default="paper",
         show_default=True,
     ),
     click.option("--title", help="Title; by default none on paper, otherwise the file names."),
+    click.option(
+        "--caption",
+        metavar="TEXT",
+        help="Small print, `none` for none; by default it explains the marks.",
+    ),
+    click.option(
+        "--stats",
+        type=click.Choice(["all", "none"]),
+        help="Whether numbers are written into the picture.",
+    ),
+    click.option(
+        "--name",
+        "names",
+        metavar="NAME",
+        multiple=True,
+        help="What the key calls a FILE or calibrator: once for each, in their order.",
+    ),
+    click.option(
+        "--rename",
+        metavar="OLD=NEW",
+        multiple=True,
+        help="Another name of an axis, panel or series; can be repeated.",
+    ),
+    click.option("--transparent", is_flag=True, help="Draw no background."),
     shared.level,
     shared.seed,
     quiet,
@@ -159,10 +186,11 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     from calibtool.cli import output as out
     from calibtool.data.files.write import require_writable
     from calibtool.diagrams import data_file, figure, style
+    from calibtool.diagrams.look import pairs_of
     from calibtool.formatting import joined
 
     output, data = options.pop("output"), options.pop("data")
-    look = {key: options.pop(key) for key in ("width", "style", "title")}
+    look: Any = {key: options.pop(key) for key in LOOK}
     in_terminal = output is None and data is None and _in_terminal(name, options, look)
     if output is None and data is None and not in_terminal:
         output = f"{name}.png"
@@ -172,6 +200,8 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     if data:
         data_file.require_suffix(data)
     style.inches(look["width"])
+    style.inches(look["height"], "--height")
+    look["rename"] = pairs_of(look["rename"])
     for path in (output, data):
         if path:
             require_writable(path)
@@ -198,7 +228,8 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
 def _in_terminal(name: str, options: dict[str, Any], look: dict[str, Any]) -> bool:
     """Return whether the terminal can show the diagram: bins alone, no style of a picture."""
     more = any(options.get(key) for key in ("form", "logit", "by"))
-    looks = look["width"] or look["title"] or look["style"] != "paper"
+    plain = {"style": "paper"}
+    looks = any(value for key, value in look.items() if value != plain.get(key))
     return name == "reliability" and not more and not looks
 
 

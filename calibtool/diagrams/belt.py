@@ -101,7 +101,7 @@ def compute(
 
 
 def height(data: BeltDiagram, width: float, style: Style) -> float:
-    """Return the height in inches, about the width: the panel is square, `figure` corrects it."""
+    """Return the height in inches; the panel is square, `figure` takes their width."""
     return width
 
 
@@ -118,7 +118,7 @@ def draw(data: BeltDiagram, axes: Axes, style: Style) -> None:
     lines = _corner(data)
     taken = [(scale.even(), scale.even()), (belt.grid, belt.curve)]
     taken += [(belt.grid, edge) for edge in (belt.low[-1], belt.high[-1])]
-    wide = marks.width_of(axes) * axes.get_position().width
+    wide = marks.inner_width(axes)
     marks.corner(axes, style, lines, marks.corner_place(lines, taken, wide, style))
     x_name, y_name = AXIS_NAMES[data.view]
     axes.set_ylabel(y_name)

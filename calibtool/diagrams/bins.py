@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import marks
+from calibtool.diagrams import marks, texts
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, only, request
@@ -115,8 +115,8 @@ def compute(predictions: Named, **shared: Unpack[SharedOptions]) -> BinsDiagram:
 
 
 def height(data: BinsDiagram, width: float, style: Style) -> float:
-    """Return the height in inches: less than the width, plus the key."""
-    return (0.75 if width < NAMED_FROM else 0.6) * width + 7 * style.text / 72
+    """Return the height of the panel in inches: less than the width."""
+    return (0.56 if width < NAMED_FROM else 0.5) * width
 
 
 def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
@@ -146,22 +146,22 @@ def draw(data: BinsDiagram, axes: Axes, style: Style) -> None:
         axes.plot(x, value, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
         usual = estimates[data.numbers.index(15)]
-        labels.append(f"bins of {rule}; 15: {marks.estimate_text(usual)}")
+        labels.append((f"bins of {rule}", f"at 15, {marks.estimate_text(usual)}"))
     smooth = data.binless
     if smooth.value is not None:
         look = {"color": style.colour(2), "lw": style.line, "ls": DASHES[1]}
         axes.axhline(smooth.value, gid="curve-2", **look)
         handles.append(Line2D([], [], **look))
-        labels.append(f"no bins: {marks.estimate_text(smooth)}")
+        labels.append(("no bins", marks.estimate_text(smooth)))
     handles.append(Line2D([], [], color=style.muted, lw=style.line * 0.45))
-    labels.append(f"{len(data.libraries)} other libraries' ECE of these rows")
+    labels.append((f"{len(data.libraries)} other libraries' ECE of these rows", ""))
     marks.key(axes, style, handles, labels)
     _frame(axes, data)
     if marks.width_of(axes) >= NAMED_FROM * style.text / 7.5:
-        marks.end_labels(axes, style, float(x[-1]), ends)
+        texts.end_labels(axes, style, float(x[-1]), ends)
     else:
         taken = [estimates[-1].value or 0.0 for estimates in data.estimates.values()]
-        marks.inner_labels(axes, style, ends, taken)
+        texts.inner_labels(axes, style, ends, taken)
     marks.small_print(
         axes,
         style,
@@ -174,7 +174,8 @@ def _frame(axes: Axes, data: BinsDiagram) -> None:
     from matplotlib.ticker import NullLocator
 
     axes.set_xscale("log")
-    axes.set_xticks(list(data.numbers), [str(number) for number in data.numbers])
+    shown = sorted(data.numbers, key=lambda number: number in (20, 30, 50))
+    marks.ticks(axes.xaxis, {number: str(number) for number in shown})
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlim(data.numbers[0], data.numbers[-1])
     values = [v for library in data.libraries.values() for v in library if v is not None]

@@ -233,7 +233,7 @@ def pages(data: Classwise, width: float, style: Style) -> list[Classwise]:
 
 
 def height(data: Classwise, width: float, style: Style) -> float:
-    """Return the height in inches, about the width: panels are square, `figure` corrects it."""
+    """Return the height in inches; panels are square, `figure` takes their width."""
     return width
 
 
@@ -298,8 +298,7 @@ def _panel(axes: Axes, curve: Curve, style: Style) -> None:
         gid="points-0",
     )
     lines = [
-        numbered_name(curve.label),
         marks.estimate_text(curve.estimates[0], alone=True),
         f"n = {curve.rows:,}",
     ]
-    marks.header(axes, style, lines, small=True)
+    marks.header(axes, style, lines, name=numbered_name(curve.label), small=True)

@@ -172,8 +172,8 @@ def _require_same_rows(a: Predictions, b: Predictions) -> None:
 
 
 def height(data: Compare, width: float, style: Style) -> float:
-    """Return the height in inches: two panels and the text around them."""
-    return 1.05 * width + 9 * style.text / 72
+    """Return the height of both panels in inches."""
+    return 0.9 * width
 
 
 def draw(data: Compare, axes: Axes, style: Style) -> None:
@@ -190,7 +190,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
         upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in data.estimates[index][:1])
-        labels.append(f"{marks.long_name(line.label, 40)}: {numbers}")
+        labels.append((marks.long_name(line.label, 40), numbers))
     marks.key(upper, style, handles, labels)
     difference = data.difference
     colour = style.colour(2)
@@ -209,7 +209,8 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
     if shown.any():
         lower.set_xlim(float(x[shown].min()), 1.0)
     change = map(marks.change_text, *data.estimates, data.change)
-    marks.header(lower, style, [difference.label, *change], small=True)
+    names = [style.named(line.label, k) for k, line in enumerate(data.models)]
+    marks.header(lower, style, [*change], name=f"{names[1]} minus {names[0]}", small=True)
     marks.foot(
         place,
         style,

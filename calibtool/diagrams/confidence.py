@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import histograms, marks
+from calibtool.diagrams import histograms, marks, texts
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, request
 from calibtool.diagrams.options import Bins, View
-from calibtool.diagrams.scales import AXIS_NAMES
+from calibtool.diagrams.scales import AXIS_NAMES, LINEAR_TICKS
 from calibtool.diagrams.style import Style
 from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.formatting import counted, percent
@@ -122,33 +122,39 @@ def _group(name: str, score: Array, edges: Array, weights: Array, whole: float) 
 
 
 def height(data: Confidence, width: float, style: Style) -> float:
-    """Return the height in inches: less than the width, plus the header."""
-    return 0.6 * width + 5 * style.text / 72
+    """Return the height of the panel in inches: less than the width."""
+    return _heights(data, width, style)[0]
+
+
+def _heights(data: Confidence, width: float, style: Style) -> tuple[float, float]:
+    """Return the height of the panel, and the share of it for words at each end."""
+    return texts.mirrored(style, [*map(_words, data.groups)], width, 0.6)
 
 
 def draw(data: Confidence, axes: Axes, style: Style) -> None:
     """Draw both histograms on one scale, that of outcome 1 upwards, that of outcome 0 downwards."""
     up, down = data.groups
     top, bottom = float(up.mass.max()), float(down.mass.max())
-    room = 0.32 * (top + bottom)  # for words
+    taken = _heights(data, marks.width_of(axes), style)[1]
+    room = max(0.32, 2 * taken / (1 - 2 * taken)) * (top + bottom)  # for words
     for index, (group, sign) in enumerate(((up, 1), (down, -1))):
         look: dict[str, Any] = {"fill": True, "lw": 0, "alpha": 0.85, "gid": f"histogram-{index}"}
         axes.stairs(sign * group.mass, data.edges, color=style.colour(index), **look)
-        axes.text(
-            0.012,
-            0.985 if sign > 0 else 0.015,
-            _words(group),
-            transform=axes.transAxes,
+        texts.inside(
+            axes,
+            style,
+            _words(group) if style.stats else group.label,
+            (0.012, 0.985 if sign > 0 else 0.015),
             va="top" if sign > 0 else "bottom",
             color=style.colour(index),
-            fontsize=style.text,
         )
     axes.axhline(0, color=style.muted, lw=style.line * 0.5)
     axes.set_ylim(-bottom - room, top + room)
     axes.set_xlim(0, 1)
-    ends = [percent(bottom, 0), "0", percent(top, 0)]
-    axes.set_yticks([-bottom, 0, top], ends)
-    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+    ends = [percent(bottom, 0), percent(top, 0), "0"]
+    y_ticks = dict(zip([-bottom, top, 0], ends, strict=True))
+    marks.ticks(axes.yaxis, y_ticks)
+    marks.ticks(axes.xaxis, *LINEAR_TICKS)
     axes.set_xlabel(AXIS_NAMES[data.view][0])
     log = histograms.needs_log([up.mass, down.mass], histograms.ALONE)
     if log:

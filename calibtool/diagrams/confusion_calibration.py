@@ -19,6 +19,7 @@ from calibtool.diagrams.inputs import (
     request,
     with_classes,
 )
+from calibtool.diagrams.lines import Lines, lines_of
 from calibtool.diagrams.options import Top
 from calibtool.diagrams.reliability_curves import informative_rows
 from calibtool.diagrams.style import Style
@@ -153,8 +154,14 @@ def _taken_for(predicted: Array, labels: Array, weight: Array, k: int, size: int
 
 
 def height(data: ConfusionCalibration, width: float, style: Style) -> float:
-    """Return the height in inches: one line per class."""
-    return (9.5 + 1.85 * len(data.classes)) * style.text / 72
+    """Return the height of the panel in inches: one line per class."""
+    return _lines(data, width, style).height
+
+
+def _lines(data: ConfusionCalibration, width: float, style: Style) -> Lines:
+    """Return the lines of the panel: the names of the classes, and words on each."""
+    names = [marks.long_name(predicted.name, 18) for predicted in data.classes]
+    return lines_of(names, [_words(predicted) for predicted in data.classes], width, style)
 
 
 def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
@@ -182,23 +189,11 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
         )
         axes.plot([predicted.said], [y], marker="D", mfc=style.paper, mec=of_confidence, **size)
         axes.plot([predicted.was], [y], marker="o", color=of_accuracy, gid=f"point-{y}", **size)
-        axes.annotate(
-            _words(predicted),
-            (1, y),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(0.8 * style.text, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=style.small * 0.93,
-            color=style.muted,
-        )
-    names = [marks.long_name(predicted.name, 18) for predicted in data.classes]
-    axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    lines = _lines(data, marks.width_of(axes), style)
+    lines.draw(axes, style)
     low = min((min(predicted.said, predicted.low) for predicted in data.classes), default=0.0)
     axes.set_xlim(max(0.0, low - 0.03), 1.0 + 0.01 * (1 - low))
-    axes.xaxis.set_major_locator(marks.few_ticks(3))
+    axes.xaxis.set_major_locator(marks.few_ticks(4))
     marks.percent_axis(axes, which="x")
     handles = [
         Line2D([], [], marker="o", color=of_accuracy, **{**size, "ls": ""}),
@@ -207,12 +202,13 @@ def draw(data: ConfusionCalibration, axes: Axes, style: Style) -> None:
     marks.key(axes, style, handles, ["accuracy where it is predicted", "mean confidence"])
     axes.set_xlabel("Accuracy and mean confidence")
     axes.set_ylabel("Predicted class")
+    where = "Above" if lines.above else "Right"
     marks.foot(
         place,
         style,
         f"{'; '.join(marks.estimate_text(estimate) for estimate in data.estimates)}. "
-        f"Bars: {100 * data.level:g} % intervals. Right: rows, and the label that is most frequent "
-        "among the others",
+        f"Bars: {100 * data.level:g} % intervals. {where}: rows, and the label most frequent among "
+        "the others",
     )
 
 

@@ -238,9 +238,8 @@ def last_of(cells: Cells) -> float:
 
 
 def height(data: DecisionCurve, width: float, style: Style) -> float:
-    """Return the height in inches: less than the width, plus the key."""
-    lines = len(data.curves) + len(data.everybody)
-    return 0.68 * width + (4 + 1.3 * min(lines, 6)) * style.text / 72
+    """Return the height of the panel in inches: less than the width."""
+    return 0.6 * width
 
 
 def draw(data: DecisionCurve, axes: Axes, style: Style) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 
 class Drawn:
     """A diagram's record that a notebook draws, at the default size and style.
@@ -10,6 +15,19 @@ class Drawn:
     """
 
     __slots__ = ()
+
+    @property
+    def axes(self) -> tuple[Axes, ...]:
+        """The Axes on which a function of `calibtool.plot` drew it last; there may be none."""
+        return getattr(self, "_axes", ())
+
+    def drawn_on(self, axes: tuple[Axes, ...]) -> None:
+        """Remember the Axes, which are no part of the data."""
+        object.__setattr__(self, "_axes", axes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the data alone, for pickles and copies."""
+        return {name: value for name, value in vars(self).items() if name != "_axes"}
 
     def _repr_png_(self) -> bytes:
         return self._picture("png")

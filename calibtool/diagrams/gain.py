@@ -18,6 +18,7 @@ from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, stacked
+from calibtool.diagrams.digits import brief
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, only, request
 from calibtool.diagrams.options import Option
@@ -192,8 +193,8 @@ def _variant(name: str, rows: Predictions, tell: Progress, *, crossed: bool) -> 
 
 
 def height(data: GainDiagram, width: float, style: Style) -> float:
-    """Return the height in inches: one line per calibrator."""
-    return (9 + 1.75 * len(data.gains)) * style.text / 72
+    """Return the height of the panels in inches: one line per calibrator."""
+    return 1.9 * len(data.gains) * style.text / 72
 
 
 def draw(data: GainDiagram, axes: Axes, style: Style) -> None:
@@ -246,18 +247,18 @@ def _panel(axes: Axes, data: GainDiagram, index: int, style: Style) -> None:
         sure = change.low is not None and (change.low > 0 or (change.high or 0.0) < 0)
         face = colour if sure else style.paper
         axes.plot([value], [y], "o", mfc=face, mec=colour, gid=f"point-{index}-{y}", **size)
-    axes.set_yticks(range(len(data.gains)), [gain.method for gain in data.gains])
+    axes.set_yticks(range(len(data.gains)), [style.named(gain.method) for gain in data.gains])
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(data.gains) - 0.4, -0.6)
     axes.set_xlim(low, high)
     axes.xaxis.set_major_locator(marks.few_ticks(3))
     shown = "" if before.best == before.value else ", corrected"
     axes.set_xlabel(f"{TITLES[index]}{shown}")
-    axes.set_title(f"before: {_brief(first)}", fontsize=style.small, loc="left")
+    marks.header(axes, style, [f"before: {_brief(first)}"], small=True)
 
 
 def _brief(value: float) -> str:
-    return marks.brief(value) if np.isfinite(value) else "infinite"
+    return brief(value) if np.isfinite(value) else "infinite"
 
 
 def _series(change: Estimate) -> int:

@@ -77,7 +77,7 @@ def draw(
         _log_axis(axes, masses, (0.0, top), 0.0, APART_BENEATH)
     else:
         axes.set_ylim(0, top * 1.02)
-        axes.set_yticks([0, top], ["0", percent(top, 0)])
+        marks.ticks(axes.yaxis, {0: "0", top: percent(top, 0)}, {top: percent(top, 0)})
 
 
 def mirror_on_log(axes: Axes, up: Array, down: Array) -> None:
@@ -123,8 +123,8 @@ def _log_axis(
     bottom, top = highest
     whole = height(top) + height(bottom)
     margin = room * whole + 0.02 * whole
-    ends = [least * 10 ** (height(most) + margin - FIRST) for most in (bottom, top)]
-    axes.set_ylim(-ends[0] if bottom else 0.0, ends[1])
+    down, up = (least * 10 ** (height(most) + margin - FIRST) for most in (bottom, top))
+    axes.set_ylim(-down if bottom else 0.0, up)
     ticks, minor = {0.0: "0"}, []
     for sign, most in ((1, top), (-1, bottom)):
         if not most:
@@ -137,6 +137,7 @@ def _log_axis(
         free = [d for d in decades if apart < height(d) / whole < height(most) / whole - apart]
         for decade in sorted(free, key=lambda d: abs(height(d) - height(most) / 2))[:1]:
             ticks[sign * decade] = f"{100 * decade:g} %"
-    axes.set_yticks(list(ticks), list(ticks.values()))
+    ends = {at: text for at, text in ticks.items() if at in (0, top, -bottom)}
+    marks.ticks(axes.yaxis, ticks, ends)
     axes.yaxis.set_minor_locator(FixedLocator(minor))
     axes.yaxis.set_minor_formatter(NullFormatter())

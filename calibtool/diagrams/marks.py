@@ -6,13 +6,12 @@ Each mark that carries data has a gid, by which an SVG and the tests find it: "b
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from calibtool.diagrams.digits import brief, together
 from calibtool.diagrams.style import Style
 from calibtool.formatting import changed, joined
 from calibtool.intervals.estimate import Estimate
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
+INNER = 0.78  # of the width of a picture at the width of a paper's column: that of its axes
 WITH_INTERVALS = 4  # curves in one panel; the intervals of more would hide one another
 # names of metrics in pictures
 SHORT = {
@@ -119,76 +119,25 @@ def percent_axis(axes: Axes, *, which: str = "y") -> None:
     from matplotlib.ticker import FuncFormatter
 
     axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda x, at: f"{100 * x:.6g} %" if x else "0"))
+    axis.set_major_formatter(FuncFormatter(_percent))
 
 
-def few_ticks(intervals: int) -> Any:
-    """Return a locator that divides the axis into at most `intervals` parts."""
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(intervals)
+def _percent(value: float, at: int | None = None) -> str:
+    return f"{100 * value:.6g} %" if value else "0"
 
 
-def inner_labels(
-    axes: Axes, style: Style, ends: Sequence[tuple[float, str]], taken: Sequence[float]
-) -> None:
-    """Write the name of each line above its right end, if the end is far enough from the heights in
-    `taken` and from other names.
+def few_ticks(most: int) -> Any:
+    """Return a locator that divides the axis into at most `most` parts, as there is room for."""
+    from calibtool.diagrams import room
 
-    Args:
-        ends: height and name of each line at its right end.
-        taken: heights at which there are marks already.
-    """
-    low, high = axes.get_ylim()
-    apart = 0.055 * (high - low)  # the height of a line of small text, roughly
-    used = list(taken)
-    for y, name in sorted(ends):
-        if low <= y <= high and min(abs(y - other) for other in used) > apart:
-            used.append(y)
-            axes.annotate(
-                name,
-                (0.985, y),
-                xycoords=axes.get_yaxis_transform(),
-                xytext=(0, 0.25 * style.text),
-                textcoords="offset points",
-                ha="right",
-                va="bottom",
-                fontsize=style.small * 0.93,
-                color=style.muted,
-            )
+    return room.few_ticks(most)
 
 
-def end_labels(axes: Axes, style: Style, x: float, ends: Sequence[tuple[float, str]]) -> None:
-    """Write the name of each line to the right of its end, with a hairline between the two.
+def ticks(axis: Any, *choices: Mapping[float, str]) -> None:
+    """Show the first of `choices` of ticks whose labels do not meet."""
+    from calibtool.diagrams import room
 
-    Names that would overlap are moved apart: upwards first, then down from the upper end of the
-    axis. The limits of the axes have to be set before.
-    """
-    low, high = axes.get_ylim()
-    tall = axes.figure.bbox.height / axes.figure.dpi * axes.get_position().height
-    step = 1.9 * style.small * 0.93 / 72 / max(tall, 0.1) * (high - low)
-    order = sorted(ends)
-    at = [y for y, _ in order]
-    for k in range(1, len(at)):
-        at[k] = max(at[k], at[k - 1] + step)
-    over = (at[-1] - (high - 0.2 * step)) if at else 0.0
-    if over > 0:
-        at[-1] -= over
-        for k in range(len(at) - 2, -1, -1):
-            at[k] = min(at[k], at[k + 1] - step)
-    for y, (true, name) in zip(at, order, strict=True):
-        axes.annotate(
-            name,
-            (x, true),
-            xytext=(1.05, (y - low) / (high - low)),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=style.small * 0.93,
-            color=style.muted,
-            arrowprops={"arrowstyle": "-", "lw": 0.3, "color": style.muted, "shrinkA": 0}
-            | {"shrinkB": 0, "relpos": (0, 0.5)},
-            annotation_clip=False,
-        )
+    room.set_ticks(axis, *choices)
 
 
 # ------------------------------------------------------------------ words
@@ -202,16 +151,18 @@ def estimate_text(estimate: Estimate, *, alone: bool = False) -> str:
     'ECE 0.065, corrected 0.063 [0.055, 0.072]'
     >>> estimate_text(Estimate("nll", 0.454, low=0.4086, high=0.5106, corrected=0.454))
     'NLL 0.454 [0.409, 0.511]'
+    >>> estimate_text(Estimate("ece", 0.03712, low=0.03705, high=0.0372, corrected=0.03712))
+    'ECE 0.0371 [0.0370, 0.0372]'
     """
     name = short(estimate)
     if estimate.value is None or estimate.best is None:
         return f"{name} not defined"
-    text = f"{name} {brief(estimate.best if alone else estimate.value)}"
+    value = estimate.best if alone else estimate.value
     if estimate.low is None or estimate.high is None:
-        return text
-    if not alone and brief(estimate.best) != brief(estimate.value):
-        text += f", corrected {brief(estimate.best)}"
-    return f"{text} [{brief(estimate.low)}, {brief(estimate.high)}]"
+        return f"{name} {brief(value)}"
+    shown, best, low, high = together([value, estimate.best], (estimate.low, estimate.high))
+    corrected = "" if best == shown else f", corrected {best}"
+    return f"{name} {shown}{corrected} [{low}, {high}]"
 
 
 def corrected_note(estimates: Iterable[Estimate]) -> str:
@@ -241,45 +192,46 @@ def short(estimate: Estimate) -> str:
     return SHORT.get(name, name)
 
 
-def brief(value: float) -> str:
-    """Return a number with three decimals, or with two digits if it would print as 0.
+def small_print(axes: Axes, style: Style, text: str) -> None:
+    """Explain the marks in a line or two under the axes and the name of their x axis."""
+    from calibtool.diagrams import room
 
-    >>> brief(0.06481), brief(0.00042), brief(0.0), brief(-0.00004)
-    ('0.065', '0.00042', '0', '-4e-05')
-    """
-    if value == 0:
-        return "0"
-    return f"{value:.2g}" if abs(value) < 1e-3 else f"{value:.3f}"
-
-
-def small_print(axes: Axes, style: Style, text: str, *, below: float = 3.4) -> None:
-    """Explain the marks in a line or two, `below` sizes of text under the axes."""
-    room = width_of(axes) * axes.get_position().width
-    chars = max(int(72 * room / (0.5 * style.small * 0.93)), 30)
-    axes.annotate(
-        textwrap.fill(text, chars),
+    text = text if style.caption is None else style.caption
+    if not text:
+        return
+    note = axes.annotate(
+        text,
         (0, 0),
         xycoords="axes fraction",
-        xytext=(0, -below * style.text),
+        xytext=(0, -3.4 * style.text),
         textcoords="offset points",
         va="top",
         ha="left",
         fontsize=style.small * 0.93,
         color=style.muted,
         linespacing=1.25,
+        annotation_clip=False,
+        gid="caption",
     )
+    room.wrap_below(note, axes, room.Room(axes), 0.5 * style.text)
 
 
+Entry: TypeAlias = str | tuple[str, str]  # of a key: a name, or a name and its numbers
 Place = Literal["upper left", "lower right", "above"]
 
 
-def foot(place: SubFigure, style: Style, text: str, *, letter: float = 0.5) -> None:
-    """Write small print under several panels; `letter` is the mean width of a letter, as a share of
-    the size of text."""
+def foot(place: SubFigure, style: Style, text: str) -> None:
+    """Write small print under several panels."""
+    from calibtool.diagrams import room
+
+    text = text if style.caption is None else style.caption
+    if not text:
+        return
     size = style.small * 0.93
-    chars = max(int(72 * place.bbox.width / place.dpi / (letter * size)), 30)
-    layout: dict[str, Any] = {"x": 0.01, "ha": "left", "linespacing": 1.25}
-    place.supxlabel(textwrap.fill(text, chars), fontsize=size, color=style.muted, **layout)
+    x = room.EDGE * place.dpi / place.bbox.width
+    layout: dict[str, Any] = {"x": x, "ha": "left", "linespacing": 1.25, "gid": "caption"}
+    note = place.supxlabel(text, fontsize=size, color=style.muted, **layout)
+    room.wrap(note, room.Room(place))
 
 
 def corner_place(
@@ -302,30 +254,56 @@ def corner_place(
 
 
 def corner(axes: Axes, style: Style, lines: Sequence[str], place: Place) -> None:
-    """Write lines of text in a corner of the axes, or above them."""
+    """Write numbers in a corner of the axes, or above them."""
+    if not style.stats:
+        return
     if place == "above":
         header(axes, style, lines)
         return
+    from calibtool.diagrams import room
+
     left = place == "upper left"
-    axes.text(
+    text = axes.text(
         0.025 if left else 0.98,
         0.98 if left else 0.025,
         "\n".join(lines),
         transform=axes.transAxes,
+        fontsize=style.text,
         ha="left" if left else "right",
         va="top" if left else "bottom",
-        fontsize=style.text,
         linespacing=1.35,
         zorder=6,
         gid="corner",
     )
+    room.wrap(text, room.Room(axes, share=0.95))
 
 
-def header(axes: Axes, style: Style, lines: Sequence[str], *, small: bool = False) -> None:
-    """Write lines of text above the axes."""
+def header(
+    axes: Axes,
+    style: Style,
+    lines: Sequence[str],
+    *,
+    name: str = "",
+    small: bool = False,
+    share: float = 1.0,
+) -> None:
+    """Write lines of text above the axes, in a share of their width.
+
+    Args:
+        axes: those below.
+        style: says whether there are numbers.
+        lines: numbers, in words.
+        name: what is shown, which stands above them.
+        small: whether it is as small as the labels of ticks.
+        share: of the width of the axes.
+    """
+    from calibtool.diagrams import room
+
+    lines = [*([style.named(name)] if name else []), *(lines if style.stats else [])]
     size = style.small if small else style.text
     font: dict[str, Any] = {"fontsize": size, "linespacing": 1.3, "gid": "corner"}
-    axes.set_title("\n".join(lines), loc="left", pad=0.5 * style.text, **font)
+    text = axes.set_title("\n".join(lines), loc="left", pad=0.5 * style.text, **font)
+    room.wrap(text, room.Room(axes, share, beyond=share == 1.0))
 
 
 def spans(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
@@ -335,22 +313,26 @@ def spans(x: Array, low: Array, high: Array) -> tuple[Array, Array]:
     return np.repeat(x[None, some], 24, 0), low[some] + share * (high[some] - low[some])
 
 
-def key(axes: Axes, style: Style, handles: Sequence[Any], labels: Sequence[str]) -> None:
+def key(axes: Axes, style: Style, handles: Sequence[Any], entries: Sequence[Entry]) -> None:
     """Draw the key of the series above the axes, in several columns if there is room."""
     from matplotlib.transforms import ScaledTranslation
 
-    wide = width_of(axes)
-    labels = [_wrapped(label, wide, style) for label in labels]
-    longest = max(max(map(len, label.split("\n"))) for label in labels)
-    room = int(wide / ((0.52 * longest + 4) * style.small / 72))
-    left = ScaledTranslation(-3.4 * style.text / 72, 0, axes.figure.dpi_scale_trans)
+    from calibtool.diagrams import room
+
+    labels = key_labels(style, entries)
+    before = 3.4 * style.text  # the key begins above the names of the ticks
+    wide = 72 * inner_width(axes) + before
+    longest = max(room.width_of_text(label, size=style.small) for label in labels)
+    columns = int(wide / (longest + 4 * style.small))
+    columns = max(1, min(columns, -(-len(labels) // 3)))
+    left = ScaledTranslation(-before / 72, 0, axes.figure.dpi_scale_trans)
     legend = axes.legend(
         handles,
         labels,
         loc="lower left",
         bbox_to_anchor=(0, 1.01),
         bbox_transform=axes.transAxes + left,
-        ncols=max(1, min(room, -(-len(labels) // 3))),
+        ncols=columns,
         frameon=False,
         handlelength=2.0,
         handletextpad=0.5,
@@ -361,20 +343,33 @@ def key(axes: Axes, style: Style, handles: Sequence[Any], labels: Sequence[str])
         fontsize=style.small,
     )
     legend.set_gid("key")
+    room.wrap_key(legend, room.Room(axes, less=-before), columns)
 
 
-def _wrapped(label: str, wide: float, style: Style) -> str:
-    """Return a label of the key, wrapped; an interval is never broken."""
-    room = max(int((wide - 3.4 * style.small / 72) * 72 / (0.51 * style.small)), 24)
-    unbroken = re.sub(r"\[[^\]]*\]", lambda at: at[0].replace(" ", "\u00a0"), label)
-    lines = textwrap.wrap(unbroken, room, break_long_words=False, break_on_hyphens=False)
-    return "\n".join(lines).replace("\u00a0", " ") or label
+def key_labels(style: Style, entries: Sequence[Entry]) -> list[str]:
+    """Return the labels of a key, from the names of its series, or names and numbers."""
+    labels = []
+    for place, entry in enumerate(entries):
+        name, numbers = (entry, "") if isinstance(entry, str) else entry
+        name = style.named(name, place)
+        labels.append(f"{name}: {numbers}" if numbers and style.stats else name)
+    return labels
 
 
 def width_of(axes: Axes) -> float:
-    """Return the width of the figure or subfigure of the axes, in inches."""
-    figure = axes.figure
-    return float(figure.bbox.width / figure.dpi)
+    """Return the width of the place of the axes in their figure, in inches."""
+    figure: Any = axes.figure
+    width, spec = float(figure.bbox.width / figure.dpi), axes.get_subplotspec()
+    if spec is None:
+        return width * axes.get_position().width / INNER
+    grid = spec.get_gridspec()
+    parts = np.asarray(grid.get_width_ratios(), float)
+    return float(width * parts[spec.colspan.start : spec.colspan.stop].sum() / parts.sum())
+
+
+def inner_width(axes: Axes) -> float:
+    """Return about how wide the axes will be, in inches, before they are laid out."""
+    return INNER * width_of(axes)
 
 
 def long_name(text: str, longest: int) -> str:

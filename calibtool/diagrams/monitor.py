@@ -29,8 +29,8 @@ _TICKS = 5.5  # ticks that the axis of e-values has room for
 
 
 def height(data: Monitoring, width: float, style: Style) -> float:
-    """Return the height in inches: three panels and the text around them."""
-    return 1.1 * width + 8 * style.text / 72
+    """Return the height of the three panels in inches."""
+    return 0.9 * width
 
 
 def draw(data: Monitoring, axes: Axes, style: Style) -> None:
@@ -56,7 +56,6 @@ def draw(data: Monitoring, axes: Axes, style: Style) -> None:
         style,
         f"{level}{grey}If {NULL[data.against]}, the probability that e ever reaches "
         f"{limit_text(data.alpha)} is at most {data.alpha:.3g}. {data.rows:,} rows",
-        letter=0.55,
     )
 
 

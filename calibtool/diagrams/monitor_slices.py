@@ -50,5 +50,4 @@ def draw(data: SliceMonitoring, axes: Axes, style: Style) -> None:
         style,
         f"{bars}Right: e-values; dashed, what raises an alarm. If {monitor.NULL[first.against]}, "
         f"the probability that any slice ever raises one is at most {data.alpha:g}.{others}",
-        letter=0.55,
     )

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from calibtool.data.predictions import DataInfo
-from calibtool.diagrams import histograms, marks
+from calibtool.diagrams import histograms, marks, texts
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
+from calibtool.diagrams.digits import brief
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, only, request, require_two_classes
 from calibtool.diagrams.options import Bins
@@ -120,35 +121,39 @@ def _side(label: str, cells: Cells, mass: Array, edges: Array, whole: float) -> 
 
 
 def height(data: Outcomes, width: float, style: Style) -> float:
-    """Return the height in inches: less than the width, plus the header."""
-    return 0.6 * width + 6 * style.text / 72
+    """Return the height of the panel in inches: less than the width."""
+    return _heights(data, width, style)[0]
+
+
+def _heights(data: Outcomes, width: float, style: Style) -> tuple[float, float]:
+    """Return the height of the panel, and the share of it for words at each end."""
+    return texts.mirrored(style, [*map(_words, data.sides)], width, 0.62)
 
 
 def draw(data: Outcomes, axes: Axes, style: Style) -> None:
     """Draw both histograms on one scale, that of outcome 1 upwards, that of outcome 0 downwards."""
     up, down = data.sides
     top, bottom = float(up.mass.max()), float(down.mass.max())
-    room = 0.3 * (top + bottom)  # for words
+    taken = _heights(data, marks.width_of(axes), style)[1]
+    room = max(0.3, 2 * taken / (1 - 2 * taken)) * (top + bottom)  # for words
     for index, (side, sign) in enumerate(((up, 1), (down, -1))):
         colour = style.colour(index)
         look: dict[str, Any] = {"fill": True, "lw": 0, "alpha": 0.85, "gid": f"histogram-{index}"}
         axes.stairs(sign * side.mass, data.edges, color=colour, **look)
-        axes.text(
-            0.985,
-            0.985 if sign > 0 else 0.015,
-            _words(side),
-            transform=axes.transAxes,
+        texts.inside(
+            axes,
+            style,
+            _words(side) if style.stats else side.label,
+            (0.985, 0.985 if sign > 0 else 0.015),
             ha="right",
             va="top" if sign > 0 else "bottom",
             color=colour,
-            fontsize=style.text,
         )
     axes.axhline(0, color=style.muted, lw=style.line * 0.5)
     axes.set_ylim(-bottom - room, top + room)
     axes.set_xlim(0, float(data.edges[-1]))
     ends = [(sign * most, percent(most, 0)) for sign, most in ((-1, bottom), (1, top)) if most]
-    ticks = [(0.0, "0"), *ends]
-    axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks])
+    marks.ticks(axes.yaxis, dict([*ends, (0.0, "0")]))
     axes.set_xlabel(AXIS_NAMES["positive"][0])
     log = histograms.needs_log([up.mass, down.mass], histograms.ALONE)
     if log:
@@ -162,4 +167,4 @@ def _words(side: Side) -> str:
     """Return the name, the share and the mean of a side."""
     if not side.share:
         return f"{side.label}: none"
-    return f"{side.label}, {100 * side.share:.3g} % of rows: mean {marks.brief(side.mean)}"
+    return f"{side.label}, {100 * side.share:.3g} % of rows: mean {brief(side.mean)}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from calibtool.diagrams import marks
 from calibtool.diagrams.scales import Scale
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 LOWER = 0.2  # height of the histogram beneath a panel, as a share of the panel's
 SPACE = 0.05  # between the two, likewise
+APART = 1.35  # sizes of text from the panel to the histogram, at least
 PANEL_WIDTH = 0.215  # inches per point of text: narrower panels have no room for their numbers
 PAGE = 12.0  # inches: about the height of A4; taller grids are drawn on several pages
 ROW = 1.4  # height of a row of panels with histograms, as a share of the width of a column
@@ -30,7 +32,14 @@ def square(axes: Axes, scale: Scale, style: Style) -> None:
 
 
 def beneath(axes: Axes, *, space: float = SPACE) -> Axes:
-    """Return smaller axes below `axes`, on the same x axis, for a histogram."""
+    """Return smaller axes below `axes`, on the same x axis, for a histogram.
+
+    They keep apart by a line of text at least: the lowest number of one stands beside the highest
+    of the other.
+    """
+    size = axes.yaxis.get_major_ticks(1)[0].label1.get_fontproperties().get_size_in_points()
+    wide = min(marks.inner_width(axes), axes.bbox.height / axes.figure.dpi)
+    space = max(space, APART * size / 72 / wide)
     lower = axes.inset_axes((0, -space - LOWER, 1, LOWER), sharex=axes)
     axes.tick_params(labelbottom=False)
     return lower
@@ -49,6 +58,18 @@ def inside(axes: Axes) -> SubFigure:
     parent = axes.figure
     axes.remove()
     return parent.add_subfigure(spec)
+
+
+def shared_key(
+    place: SubFigure, style: Style, handles: Sequence[Any], entries: Sequence[marks.Entry]
+) -> None:
+    """Draw the key of several panels above them."""
+    from calibtool.diagrams import room
+
+    look: dict[str, Any] = {"loc": "outside upper left", "frameon": False}
+    legend = place.legend(handles, marks.key_labels(style, entries), fontsize=style.small, **look)
+    legend.set_gid("key")
+    room.wrap_key(legend, room.Room(place, less=style.text))
 
 
 def grid_shape(panels: int, width: float, style: Style) -> tuple[int, int]:

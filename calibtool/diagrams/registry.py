@@ -2,9 +2,9 @@
 
 The file is the module of the same name, with three functions. `compute` returns a frozen record,
 whose `parts` are everything that is drawn, as tables: what `--data` writes. `height` returns the
-height of the picture for its width, and `draw` draws the record on matplotlib's Axes. The options
-of `calibtool plot KIND` and of `ct.plot.KIND` are the parameters of `compute`. This table loads
-none of the modules.
+height of its panels for the width of the picture, and `draw` draws the record on matplotlib's Axes.
+The options of `calibtool plot KIND` and of `ct.plot.KIND` are the parameters of `compute`. This
+table loads none of the modules.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from calibtool.data.readable import Readable
 from calibtool.data.slicing import MOST, load_with
 from calibtool.diagrams import histograms, marks, panels, reliability_curves, series
 from calibtool.diagrams.curve import Curve, Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.digits import brief, intervals_note
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import (
     Named,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import SubFigure
 
+LIMITS = ("low", "high")  # of intervals
 # words for the mean score and the mean outcome in the corner, by view
 MEANS = {"top": ("mean confidence", "accuracy"), "positive": ("mean prediction", "observed")}
 # what a parameter of `compute` may be, and how it is typed on the command line
@@ -220,7 +222,7 @@ def pages(data: Reliability, width: float, style: Style) -> list[Reliability]:
 
 
 def height(data: Reliability, width: float, style: Style) -> float:
-    """Return the height in inches, about the width: panels are square, `figure` corrects it."""
+    """Return the height in inches; panels are square, `figure` takes their width."""
     return width
 
 
@@ -234,13 +236,8 @@ def draw(data: Reliability, axes: Axes, style: Style) -> None:
     place = panels.inside(axes)
     _small_panels(place, data, style)
     if len(panel) > 1:
-        place.legend(
-            [series.handle(k, style) for k in range(len(panel))],
-            [curve.label for curve in panel],
-            loc="outside upper left",
-            frameon=False,
-            fontsize=style.small,
-        )
+        handles = [series.handle(k, style) for k in range(len(panel))]
+        panels.shared_key(place, style, handles, [curve.label for curve in panel])
     marks.foot(place, style, _small_print(data, panel))
 
 
@@ -284,9 +281,9 @@ def _panel(
     bars = [curve.histogram for curve in curves]
     histograms.draw(lower, bars, style, log=_on_log(data), scale=scale)
     if name:
-        marks.header(axes, style, [name, *_numbers(curves)], small=True)
+        marks.header(axes, style, _numbers(curves), name=name, small=True)
     elif crowd == 1:
-        lines, wide = _corner(data, curves[0]), marks.width_of(axes) * axes.get_position().width
+        lines, wide = _corner(data, curves[0]), marks.inner_width(axes)
         place = marks.corner_place(lines, _taken(curves, scale), wide, style)
         if place == "above":  # wide enough for two numbers per line
             *estimates, last, mean_score, mean_outcome, rows = lines
@@ -315,7 +312,7 @@ def _corner(data: Reliability, curve: Curve) -> list[str]:
 def _numbers(curves: tuple[Curve, ...]) -> list[str]:
     """Return the numbers above a small panel."""
     if len(curves) > 1:
-        values = ", ".join(marks.brief(c.estimates[0].value or 0.0) for c in curves)
+        values = ", ".join(brief(c.estimates[0].value or 0.0) for c in curves)
         return [f"{marks.short(curves[0].estimates[0])} {values}", f"n = {curves[0].rows:,}"]
     return [
         *(marks.estimate_text(e, alone=True) for e in curves[0].estimates),
@@ -332,12 +329,12 @@ def _taken(curves: tuple[Curve, ...], scale: Scale) -> list[tuple[Array, Array]]
     return taken
 
 
-def _labels(curves: tuple[Curve, ...]) -> list[str]:
+def _labels(curves: tuple[Curve, ...]) -> list[marks.Entry]:
     """Return one line of the key per curve: its name and its numbers."""
-    labels = []
+    labels: list[marks.Entry] = []
     for curve in curves:
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in curve.estimates)
-        labels.append(f"{marks.long_name(curve.label, 60)}: {numbers}")
+        labels.append((marks.long_name(curve.label, 60), numbers))
     return labels
 
 
@@ -348,7 +345,8 @@ def _small_print(data: Reliability, curves: tuple[Curve, ...]) -> str:
     words = []
     if data.bands in ("confidence", "both") and any(np.isfinite(c.low).any() for c in curves):
         if len(curves) <= marks.WITH_INTERVALS:
-            words.append(f"{mark}: {level} intervals")
+            low, high = (np.concatenate([getattr(c, end) for c in curves]) for end in LIMITS)
+            words.append(intervals_note(mark, data.level, low, high, points=data.form == "binned"))
         else:
             words.append("too many curves to show intervals: see --data")
     grey = data.bands in ("consistency", "both") and len(curves) == 1

@@ -10,6 +10,7 @@ import numpy as np
 from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
+from calibtool.diagrams.digits import intervals_note
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, named, request, with_calibrators
 from calibtool.diagrams.options import Calibrators
@@ -26,6 +27,11 @@ from calibtool.types import Array, silent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+LIMITS = ("low", "high")
+COVERAGE_TICKS = tuple(
+    {at / 100: f"{at} %" if at else "0" for at in ticks}
+    for ticks in ((0, 20, 40, 60, 80, 100), (0, 50, 100), (0, 100))
+)
 COVERAGE = np.arange(1, 201) / 200  # where curves are computed: steps finer than a line is wide
 FINE = 4096  # most cells of a curve: 20 per step of the coverage
 
@@ -134,9 +140,8 @@ def _risk(cells: Cells) -> Array:
 
 
 def height(data: RiskCoverage, width: float, style: Style) -> float:
-    """Return the height in inches: less than the width, plus the key."""
-    lines = 0 if len(data.curves) == 1 else len(data.curves)
-    return 0.68 * width + (6 + 1.2 * lines) * style.text / 72
+    """Return the height of the panel in inches: less than the width."""
+    return 0.62 * width
 
 
 def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
@@ -161,18 +166,20 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
         marks.header(axes, style, [first, "; ".join([*more, f"n = {data.data[0].rows:,}"])])
     else:
         labels = [
-            f"{marks.long_name(c.label, 60)}: {marks.estimate_text(c.estimates[0])}"
-            for c in data.curves
+            (marks.long_name(c.label, 60), marks.estimate_text(c.estimates[0])) for c in data.curves
         ]
         marks.key(axes, style, handles, labels)
     axes.set_xlim(0, 1)
-    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "20 %", "40 %", "60 %", "80 %", "100 %"])
+    marks.ticks(axes.xaxis, *COVERAGE_TICKS)
     marks.percent_axis(axes)
     axes.set_xlabel("Coverage: the most confident share of the rows")
     axes.set_ylabel("Risk: their error rate")
     if len(data.curves) <= marks.WITH_INTERVALS:
         best = "; dotted: the best possible order" if alone else ""
-        marks.small_print(axes, style, f"Colour: {100 * data.level:g} % bands{best}")
+        top = axes.get_ylim()[1]
+        low, high = (np.concatenate([getattr(c, end) for c in data.curves]) for end in LIMITS)
+        note = intervals_note("Colour", data.level, low, high, axis=top, noun="bands")
+        marks.small_print(axes, style, f"{note}{best}")
 
 
 def _top(values: Array) -> float:

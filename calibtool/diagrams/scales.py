@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from calibtool.diagrams import marks
 from calibtool.diagrams.curve import Curve
 from calibtool.types import Array
 
@@ -26,6 +27,11 @@ TICKS |= {"0.001": 0.001, "0.01": 0.01, "0.1": 0.1, "0.5": 0.5, "0.9": 0.9}
 TICKS |= {f"0.{'9' * k}": 1 - 10.0**-k for k in range(2, 9)}
 NEAREST = 1e-8  # how close to 0 and 1 a logit axis reaches: its outermost ticks
 LINEAR = (0.0, 1.0)
+LINEAR_TICKS: tuple[dict[float, str], ...] = (
+    {0: "0", 0.2: "0.2", 0.4: "0.4", 0.6: "0.6", 0.8: "0.8", 1: "1"},
+    {0: "0", 0.5: "0.5", 1: "1"},
+    {0: "0", 1: "1"},
+)
 MARGIN = 0.4  # beyond the outermost values of a logit axis, in logits, so that marks are not cut
 
 
@@ -98,13 +104,15 @@ class Scale:
             from matplotlib.ticker import NullLocator
 
             getattr(axes, f"set_{which}scale")("logit")
-            shown = {name: at for name, at in TICKS.items() if ends[0] <= at <= ends[1]}
-            if len(shown) > 6:  # 0.9 and 0.999, not 0.99 between them
-                shown = {name: at for name, at in shown.items() if _decade(at) % 2 or at == 0.5}
-            axis.set_ticks(list(shown.values()), list(shown))
+            shown = {at: name for name, at in TICKS.items() if ends[0] <= at <= ends[1]}
+            # 0.9 and 0.999, not 0.99 between them; where even these meet, those that are nearest
+            # to 0.5 come first
+            odd = {at: name for at, name in shown.items() if _decade(at) % 2 or at == 0.5}
+            nearest = dict(sorted(odd.items(), key=lambda tick: abs(_logit(np.array(tick[0])))))
+            marks.ticks(axis, *([shown] if len(shown) <= 6 else []), nearest)
             axis.set_minor_locator(NullLocator())
         else:
-            axis.set_ticks([0, 0.2, 0.4, 0.6, 0.8, 1], ["0", "0.2", "0.4", "0.6", "0.8", "1"])
+            marks.ticks(axis, *LINEAR_TICKS)
         getattr(axes, f"set_{which}lim")(*ends)
 
 

@@ -15,6 +15,7 @@ from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, with_classes
+from calibtool.diagrams.lines import Lines, lines_of
 from calibtool.diagrams.options import Option, Top
 from calibtool.diagrams.style import DOTTED, Style
 from calibtool.errors import UsageError
@@ -133,11 +134,22 @@ def _shares(report: SetReport) -> Array:
 
 
 def height(data: Sets, width: float, style: Style) -> float:
-    """Return the height in inches: two panels, of which one may have a line per class."""
+    """Return the height of both panels in inches, of which one may have a line per class."""
     if len(data.reports) > 1:
-        return 1.05 * width + 6 * style.text / 72
-    lower = 1.7 * len(data.slices) * style.text / 72 if data.by == "class" else 0.42 * width
-    return 0.42 * width + lower + 12 * style.text / 72
+        return 0.95 * width
+    return sum(_heights(data, width, style))
+
+
+def _heights(data: Sets, width: float, style: Style) -> tuple[float, float]:
+    """Return the heights of sizes and of coverage in inches."""
+    tall = 0.42 * width
+    return tall, _lines(data, width, style).height if data.by == "class" else tall
+
+
+def _lines(data: Sets, width: float, style: Style) -> Lines:
+    """Return the lines of the classes: their names, and their rows."""
+    names = [marks.long_name(part.name, 18) for part in data.slices]
+    return lines_of(names, [counted(part.rows, "row") for part in data.slices], width, style)
 
 
 def draw(data: Sets, axes: Axes, style: Style) -> None:
@@ -152,9 +164,7 @@ def draw(data: Sets, axes: Axes, style: Style) -> None:
             f"Bars: {100 * data.level:g} % intervals; n = {data.data[0].rows:,}",
         )
         return
-    lines = 1.7 * len(data.slices) * style.text / 72
-    tall = 0.42 * float(place.bbox.width / place.dpi)
-    ratios = (tall, lines if data.by == "class" else tall)
+    ratios = _heights(data, float(place.bbox.width / place.dpi), style)
     upper, lower = place.subplots(2, 1, height_ratios=ratios)
     _sizes(upper, data.reports[0], style)
     if data.by == "class":
@@ -213,20 +223,7 @@ def _by_class(axes: Axes, data: Sets, style: Style) -> None:
     axes.plot(value, at, ls="", gid="points-0", **_marker(style))
     promised = data.reports[0].promised
     axes.axvline(promised, color=style.muted, lw=style.line * 0.7, ls=DOTTED, gid="promise")
-    for y, part in enumerate(data.slices):
-        axes.annotate(
-            counted(part.rows, "row"),
-            (1, y),
-            xycoords=axes.get_yaxis_transform(),
-            xytext=(0.8 * style.text, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=style.small * 0.93,
-            color=style.muted,
-        )
-    axes.set_yticks(at, [marks.long_name(part.name, 18) for part in data.slices])
-    axes.set_ylim(len(at) - 0.4, -0.6)
-    axes.tick_params(axis="y", length=0)
+    _lines(data, marks.width_of(axes), style).draw(axes, style)
     least = min(float(np.nanmin(np.append(low, value))), promised)
     axes.set_xlim(max(0.0, least - 0.03), 1.0 + 0.01 * (1 - least))
     axes.xaxis.set_major_locator(marks.few_ticks(4))

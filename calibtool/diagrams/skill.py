@@ -8,6 +8,8 @@ import numpy as np
 
 from calibtool.analysis.candidate import Candidate
 from calibtool.analysis.selection import Selection
+from calibtool.diagrams import marks
+from calibtool.diagrams.lines import Lines, lines_of
 from calibtool.diagrams.style import Style
 from calibtool.formatting import percent
 
@@ -18,8 +20,14 @@ TITLES = {"nll": "NLL", "brier": "Brier score"}
 
 
 def height(data: Selection, width: float, style: Style) -> float:
-    """Return the height in inches: one line per candidate."""
-    return (5.2 + 1.9 * len(_drawn(data))) * style.text / 72
+    """Return the height of the panel in inches: one line per candidate."""
+    return _lines(data, width, style).height
+
+
+def _lines(data: Selection, width: float, style: Style) -> Lines:
+    """Return the lines of the panel: each method and how many numbers it keeps."""
+    names = [f"{candidate.method}  {candidate.numbers:,}" for candidate in _drawn(data)]
+    return lines_of(names, [""] * len(names), width, style)
 
 
 def draw(data: Selection, axes: Axes, style: Style) -> None:
@@ -51,25 +59,21 @@ def draw(data: Selection, axes: Axes, style: Style) -> None:
             axes.plot(ends, [y, y], color=colour, linewidth=1.2, solid_capstyle="butt")
         axes.plot([skill], [y], marker="o", color=colour, markersize=4)
     axes.axvline(best, color=style.muted, linewidth=0.6, zorder=0)
-    labels = [f"{candidate.method}  {candidate.numbers:,}" for candidate in drawn]
-    axes.set_yticks(range(len(drawn)), labels)
-    for tick, candidate in zip(axes.get_yticklabels(), drawn, strict=True):
+    named = _lines(data, marks.width_of(axes), style).draw(axes, style)
+    for name, candidate in zip(named, drawn, strict=True):
         if candidate.method == data.chosen:
-            tick.set_color(chosen)
-            tick.set_fontweight("bold")
-    axes.set_ylim(-0.6, len(drawn) - 0.4)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(
-        f"Skill: 1 - {TITLES[data.rank_by]} / that of the class shares\n"
-        f"bars: {percent(data.level)} interval of the distance to the best, paired"
-    )
+            name.set_color(chosen)
+            name.set_fontweight("bold")
+    axes.set_xlabel(f"Skill: 1 - {TITLES[data.rank_by]} / that of the class shares")
     axes.set_ylabel("simple to complex (numbers kept)")
+    level = percent(data.level)
+    marks.small_print(axes, style, f"Bars: {level} intervals of the distance to the best, paired")
 
 
 def _drawn(data: Selection) -> list[Candidate]:
-    """Return the candidates that could be fitted, the simplest first, which is at the bottom."""
+    """Return the candidates that could be fitted, the simplest last, which is at the bottom."""
     fitted = [candidate for candidate in data.candidates if not candidate.failed]
-    return sorted(fitted, key=lambda candidate: (candidate.numbers or 0, candidate.method))
+    return sorted(fitted, key=lambda one: (one.numbers or 0, one.method), reverse=True)
 
 
 def _reach(best: float, shown: list[float]) -> float:

@@ -28,7 +28,6 @@ PALE = 0.3  # of the palest colour, the share that is not paper
 HATCH = 4.0  # points from line to line in a hatched bin
 # Width of the key, as a share of that of the strip, and at least in sizes of text: two words.
 KEY, LEAST_KEY = 0.38, 9.0
-INNER = 0.8  # of the width of a picture: about that of its axes
 LINE = 1.2  # distance of names that stand upright, in their size
 
 
@@ -106,14 +105,15 @@ def draw(axes: Axes, data: Strip, names: Sequence[str], style: Style) -> None:
         names: of the classes, in its order.
         style: gives colours and sizes.
     """
-    wide = 72 * INNER * marks.width_of(axes)
+    wide = 72 * marks.inner_width(axes)
     _cells(axes, data.shades.T, (0, len(data.groups)), style, wide=wide)
     axes.set_box_aspect(RATIO)
     axes.set_anchor("N")
     axes.set_yticks([0, 1], ["0", "1"])
     axes.set_ylabel("P(class)")
     _key(axes, style, wide)
-    axes.set_title("Score of every class, beyond noise", fontsize=style.small, loc="left")
+    title = "Scores beyond noise, by class; the highest ECE first"
+    marks.header(axes, style, [], name=title, small=True, share=1 - KEY)  # the key takes the rest
     _name_columns(axes, data, names, style, wide / len(data.groups))
 
 
@@ -201,11 +201,11 @@ def _name_columns(axes: Axes, data: Strip, names: Sequence[str], style: Style, w
     flat = max(map(len, texts)) <= 3 and not upright
     axes.set_xticks([k + 0.5 for k in shown], texts, **({} if flat else turned))
     axes.tick_params(axis="x", length=0, labelsize=style.small * 0.93)
-    some = "" if step == 1 else f"; one in {step} is named"
-    axes.set_xlabel(f"Classes, the highest ECE first{some}")
+    if step > 1:
+        axes.set_xlabel(f"One in {step} classes is named")
 
 
 def _name(group: Array, names: Sequence[str]) -> str:
     """Return the name of a column: that of its first class, and how many there are besides."""
-    first = marks.long_name(names[group[0]], 18)
+    first = marks.long_name(names[group[0]], 14)
     return first if len(group) == 1 else f"{first} +{len(group) - 1}"

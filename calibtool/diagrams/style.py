@@ -1,9 +1,9 @@
-"""Styles: how pictures look on paper, in a talk and on a dark background."""
+"""Styles: how pictures look on paper, in a talk, on a poster and on a dark background."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from calibtool.errors import UsageError
@@ -22,6 +22,47 @@ DOTTED = (0, (2, 1.5))  # of reference lines
 DASHES: tuple[Any, ...] = ("-", (0, (4, 1.6)), (0, (1, 1.2)), (0, (5, 1.4, 1, 1.4)))
 
 
+@dataclass
+class Labels:
+    """Other names than those of the data, and which of them were of use.
+
+    Attributes:
+        ordered: names for the entries of the key, in order.
+        renamed: new names, by the old ones.
+        seen: the names that there were.
+        used: how many of `ordered`, and which of `renamed`.
+    """
+
+    ordered: tuple[str, ...]
+    renamed: dict[str, str]
+    seen: dict[str, None] = field(default_factory=dict)
+    used: set[str | int] = field(default_factory=set)
+
+    def of(self, name: str, place: int | None = None) -> str:
+        """Return the new name of what was called `name`."""
+        self.seen[name] = None
+        if name in self.renamed:
+            self.used.add(name)
+            return self.renamed[name]
+        if place is not None and place < len(self.ordered):
+            self.used.add(place)
+            return self.ordered[place]
+        return name
+
+    def require_used(self) -> None:
+        """Check that every name was of use; raise UsageError otherwise."""
+        left = [old for old in self.renamed if old not in self.used]
+        there = ", ".join(map(repr, self.seen)) or "none"
+        if left:
+            raise UsageError(f"--rename: nothing is called {left[0]!r}; there are {there}")
+        places = sum(place in self.used for place in range(len(self.ordered)))
+        if places < len(self.ordered):
+            raise UsageError(
+                f"--name: {len(self.ordered)} names for a key of {places}; --rename OLD=NEW "
+                f"changes names of axes and panels, of {there}"
+            )
+
+
 @dataclass(frozen=True)
 class Style:
     """A look.
@@ -36,6 +77,9 @@ class Style:
         paper: colour of the background.
         series: colours of data, in order.
         titled: whether there is a title by default.
+        caption: small print in place of that of the diagram; "" for none.
+        stats: whether numbers are written above and in the picture.
+        labels: other names for what is drawn.
     """
 
     width: float
@@ -47,6 +91,9 @@ class Style:
     paper: str
     series: tuple[str, ...]
     titled: bool = False
+    caption: str | None = None
+    stats: bool = True
+    labels: Labels | None = None
 
     @property
     def small(self) -> float:
@@ -64,6 +111,10 @@ class Style:
     def dash(self, index: int) -> Any:
         """Return the dashes of series `index`; they shift when the colours start again."""
         return DASHES[(index + index // len(self.series)) % len(DASHES)]
+
+    def named(self, name: str, place: int | None = None) -> str:
+        """Return the name that a picture gives to an axis, or to the entry `place` of its key."""
+        return name if self.labels is None else self.labels.of(name, place)
 
     def rc(self) -> Any:
         """Return the style as rcParams: Any, because matplotlib's types list each name."""
@@ -115,6 +166,12 @@ STYLES = {
         ON_WHITE,
         titled=True,
     ),
+    "poster": Style(
+        *(12.0, 24.0, 4.0),
+        *("#1A1A1A", "#5F5F5F", "#E3E3E3", "#FFFFFF"),
+        ON_WHITE,
+        titled=True,
+    ),
     "dark": Style(
         *(6.75, 10.0, 1.6),
         *("#ECECEC", "#A8A8A8", "#3A3F45", "#15181C"),
@@ -122,6 +179,7 @@ STYLES = {
         titled=True,
     ),
 }
+SMALLEST, LARGEST = 2, 20  # inches: a margin of a page, and half a poster
 UNITS = {"": 1.0, "in": 1.0, "cm": 1 / 2.54, "mm": 1 / 25.4, "pt": 1 / 72}
 
 
@@ -132,8 +190,8 @@ def style_of(name: str) -> Style:
     return STYLES[name]
 
 
-def inches(width: str | float | None) -> float | None:
-    """Return the width of a picture in inches, from text such as "3.25in" and "82mm" or a number.
+def inches(width: str | float | None, option: str = "--width") -> float | None:
+    """Return the size of a picture in inches, from text such as "3.25in" and "82mm" or a number.
 
     Raises UsageError for other units, and for less than 2 or more than 20 inches.
 
@@ -145,9 +203,9 @@ def inches(width: str | float | None) -> float | None:
     match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(in|cm|mm|pt|)\s*", str(width))
     if not match:
         raise UsageError(
-            f"--width {width!r}: give a number and a unit, such as 3.25in, 82mm or 8.2cm"
+            f"{option} {width!r}: give a number and a unit, such as 3.25in, 82mm or 8.2cm"
         )
     size = round(float(match[1]) * UNITS[match[2]], 9)
-    if not 2 <= size <= 20:
-        raise UsageError(f"--width must lie between 2 and 20 inches, not {size:g}")
+    if not SMALLEST <= size <= LARGEST:
+        raise UsageError(f"{option} must lie between {SMALLEST} and {LARGEST} inches, not {size:g}")
     return size

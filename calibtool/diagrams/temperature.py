@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
@@ -14,6 +15,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, numbers, stacked
+from calibtool.diagrams.digits import brief
 from calibtool.diagrams.drawn import Drawn
 from calibtool.diagrams.inputs import Named, SharedOptions, request, with_classes
 from calibtool.diagrams.options import Bins
@@ -105,8 +107,8 @@ def _grid(optimum: float) -> Array:
 
 
 def height(data: Temperature, width: float, style: Style) -> float:
-    """Return the height in inches: two panels and the text around them."""
-    return 0.95 * width + 7 * style.text / 72
+    """Return the height of both panels in inches."""
+    return 0.86 * width
 
 
 def draw(data: Temperature, axes: Axes, style: Style) -> None:
@@ -120,7 +122,7 @@ def draw(data: Temperature, axes: Axes, style: Style) -> None:
     upper.set_xscale("log")
     low, high = float(data.temperature[0]), float(data.temperature[-1])
     ticks = [tick for tick in TICKS if low <= tick <= high]
-    upper.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    marks.ticks(lower.xaxis, {tick: f"{tick:g}" for tick in sorted(ticks, key=_distance)})
     upper.xaxis.set_minor_locator(_no_ticks())
     upper.set_xlim(low, high)
     lower.set_xlabel("Temperature T")
@@ -163,7 +165,12 @@ def _top(known: Array, at: Array) -> float | None:
 
 def _words(title: str, pair: tuple[Estimate, Estimate]) -> str:
     nll, ece = pair
-    return f"{title}: NLL {marks.brief(nll.value or 0)}, {marks.estimate_text(ece, alone=True)}"
+    return f"{title}: NLL {brief(nll.value or 0)}, {marks.estimate_text(ece, alone=True)}"
+
+
+def _distance(temperature: float) -> float:
+    """Return how far a temperature is from 1, by ratio."""
+    return abs(math.log(temperature))
 
 
 def _no_ticks() -> Any:

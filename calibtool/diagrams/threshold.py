@@ -160,8 +160,8 @@ def _of(target: Target, loss: Array) -> Array:
 
 
 def height(data: ThresholdDiagram, width: float, style: Style) -> float:
-    """Return the height in inches: two panels below one another."""
-    return 0.95 * width + 6 * style.text / 72
+    """Return the height of both panels in inches."""
+    return 0.84 * width
 
 
 def draw(data: ThresholdDiagram, axes: Axes, style: Style) -> None:
@@ -197,7 +197,7 @@ def draw(data: ThresholdDiagram, axes: Axes, style: Style) -> None:
         f"Band: {100 * data.level:g} % intervals; dashed: what one threshold proves at "
         f"delta {percent(data.delta)}; dotted: the target; upright: the threshold chosen"
     )
-    marks.foot(place, style, foot, letter=0.56)
+    marks.foot(place, style, foot)
 
 
 def _header(data: ThresholdDiagram) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pictures import words_of
 
 import calibtool as ct
 from calibtool.diagrams.registry import KINDS
@@ -215,29 +216,73 @@ def test_two_columns_are_drawn_by_class_1_in_pictures_and_in_the_terminal(run, t
             assert f">{name}<" in Path("x.svg").read_text()
 
 
-def words_in(path: str) -> str:
-    """The text of an SVG, wherever its lines break."""
-    lines = re.findall(r"<text[^>]*>([^<]*)</text>", Path(path).read_text())
-    return " ".join(" ".join(lines).split())
-
-
 def test_models_side_by_side_classes_and_titles(run, data, good, calibrator):
     assert run("apply", calibrator, good, "-o", "other.npz").code == 0
     words = ("plot", "reliability", good, "other.npz", "-o", "x.svg", *FEW)
     assert run(*words).code == 0
     picture = Path("x.svg").read_text()
     assert all(f'id="{mark}-{k}"' in picture for mark in ("bars", "histogram") for k in (0, 1))
-    assert "models set apart along the diagonal, which keeps their gaps" in words_in("x.svg")
+    assert "models set apart along the diagonal, which keeps their gaps" in words_of("x.svg")
     assert run(*words, "--smooth").code == 0
     assert all(f'id="{end}-1"' in Path("x.svg").read_text() for end in ("low", "high"))
     assert run("plot", "compare", good, "other.npz", "-o", "x.svg", *FEW).code == 0
-    assert "other minus good" in words_in("x.svg")
+    assert "other minus good" in words_of("x.svg")
     assert run("plot", "classwise", good, "-o", "x.svg", "--data", "x.json", *FEW).code == 0
-    assert "too high" in words_in("x.svg")
+    assert "too high" in words_of("x.svg")
     strip = json.loads(Path("x.json").read_text())["parts"]["strip"]
     assert all((row["p"] is None) == (row["n"] == 0) for row in strip)
     assert run("plot", "confusion-calibration", good, "-o", "x.svg", *FEW).code == 0
-    assert re.search(r"\d+ rows, \d+ % are class \d", words_in("x.svg"))
+    assert re.search(r"\d+ rows, \d+ % are class \d", words_of("x.svg"))
     np.savez("sure.npz", logits=data.logits * 9, labels=data.labels)
     assert run("plot", "reliability", "sure.npz", "-o", "x.svg", *FEW).code == 0
-    assert "histogram: log scale" in words_in("x.svg")
+    assert "histogram: log scale" in words_of("x.svg")
+
+
+def test_names_numbers_caption_title_and_size_are_the_users(run, refused, dated, calibrator):
+    plot = ("plot", "reliability", dated, "--calibrator", calibrator, "-o", "x.svg", *FEW)
+    assert run(*plot).code == 0
+    plain = words_of("x.svg")
+    assert "as given: ECE" in plain
+    assert "Bars: 95 % intervals" in plain
+    named = ("--name", "base=line", "--name", "ours", "--rename", "Confidence = Konfidenz")
+    assert run(*plot, *named, "--stats", "none", "--caption", "none", "--title", "Fig. 1").code == 0
+    text = words_of("x.svg")
+    assert all(f" {word} " in f" {text} " for word in ("base=line", "ours", "Konfidenz", "Fig. 1"))
+    assert not any(word in text for word in ("ECE", "Bars", "as given", "Confidence"))
+    assert run(*plot, "--caption", "Our own words.").code == 0
+    assert "Our own words." in words_of("x.svg")
+    assert "Bars" not in words_of("x.svg")
+    refused(*plot, "--name", "a", "--name", "b", "--name", "c", says=("3 names for a key of 2",))
+    refused(*plot, "--rename", "Confidenz=x", says=("'Confidenz'", "'Confidence'", "'as given'"))
+    refused(*plot, "--rename", "Confidence", says=("OLD=NEW",))
+    refused(*plot, "--height", "3 feet", says=("--height", "3.25in"))
+
+
+@pytest.mark.parametrize("kind", ["reliability", "gain", "risk-coverage"])
+def test_a_picture_has_the_size_that_is_asked_for(kind, run, dated):
+    size = ("--width", "5in", "--height", "4in", "-o", "x.svg", *FEW)
+    assert run("plot", kind, dated, *size, *NEEDS.get(kind, ())).code == 0
+    head = Path("x.svg").read_text()[:2000]
+    assert re.search(r'width="360pt" height="288pt"', head)
+
+
+def test_a_transparent_picture_has_no_background(run, dated):
+    from matplotlib.image import imread
+
+    for words, alpha in (((), 1.0), (("--transparent",), 0.0)):
+        assert run("plot", "gain", dated, "-o", "x.png", *FEW, *NEEDS["gain"], *words).code == 0
+        picture = imread("x.png")
+        assert picture[0, 0, 3] == picture[-1, -1, 3] == alpha
+
+
+def test_a_poster_is_wide_and_its_text_large(run, dated):
+    assert run("plot", "reliability", dated, "--style", "poster", "-o", "x.svg", *FEW).code == 0
+    text = Path("x.svg").read_text()
+    assert 'width="864pt"' in text  # 12 inches
+    assert "24px" in text
+    assert "dated.npz" in words_of("x.svg")
+
+
+def test_options_of_the_look_draw_a_picture_where_the_terminal_would_show_bins(run, good):
+    assert run("plot", "reliability", good, "--stats", "none", *FEW).code == 0
+    assert Path("reliability.png").exists()

@@ -14,6 +14,7 @@ import pytest
 import calibtool as ct
 from calibtool import diagrams, plot
 from calibtool.cli.main import main
+from calibtool.diagrams.look import Words
 from calibtool.diagrams.options import Option, Parameter, parameters, require_choices
 from calibtool.diagrams.registry import KINDS, ONE, Kind, module_of
 
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from calibtool.diagrams.inputs import Named, only
+from calibtool.diagrams.look import Words
 from calibtool.diagrams.options import Option
 
 
@@ -104,7 +106,7 @@ def test_every_kind_has_a_function_with_the_options_of_its_compute(kind):
     assert KINDS[kind].summary in function.__doc__
     assert inspect.getdoc(compute).splitlines()[0] in function.__doc__
     own, wanted = inspect.signature(function).parameters, inspect.signature(compute).parameters
-    assert [p for p in own if p not in ("ax", "style")] == list(wanted)
+    assert [p for p in own if p not in ("ax", *Words.__annotations__)] == list(wanted)
     assert all(own[p].default == wanted[p].default for p in wanted)
     assert all(own[p].kind == wanted[p].kind for p in wanted)
     assert (own["ax"].default, own["style"].default) == (None, "paper")

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.text import Text
+from pictures import words_of
 from simulated import simulate
 
 import calibtool as ct
@@ -107,7 +108,7 @@ def test_a_grid_that_is_too_tall_goes_to_several_files(regions, tmp_path):
     data = reliability.compute(regions, by="region", **FEW)
     paths = ct.plot.save("reliability", data, tmp_path / "x.svg", width="3.25in")
     assert [path.name for path in paths] == ["x.svg", "x-2.svg"]
-    texts = [path.read_text() for path in paths]
+    texts = [words_of(path) for path in paths]
     for number, name in enumerate(data.panels):
         assert [name in text for text in texts] == [number < 6, number >= 6]
     assert all("small (8), tiny (4)" in text for text in texts)
@@ -330,7 +331,7 @@ def test_the_strip_names_its_columns(classes):
 def test_classes_go_to_several_pages_each_with_the_strip(classes, tmp_path):
     data = classwise.compute(classes, top=12, **FEW)
     paths = ct.plot.save("classwise", data, tmp_path / "x.svg")
-    texts = [path.read_text() for path in paths]
+    texts = [words_of(path) for path in paths]
     assert len(texts) > 1
     assert all("too high" in text for text in texts)
     for k, curve in enumerate(data.curves):
