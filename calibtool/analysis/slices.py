@@ -10,10 +10,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
-from statistics import NormalDist
 from typing import Any
 
 from calibtool.analysis.slice_cuts import DRAWN, cuts_of
+from calibtool.analysis.slice_p_value import p_of
 from calibtool.data.files.reader import left_out
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import DataInfo, Predictions
@@ -301,7 +301,7 @@ def _result(
 ) -> SliceResult:
     """Return the record of a slice, with p-values if it is `tested`."""
     measures = [
-        SliceEstimate(estimate, _p_of(estimate, of_all, whole.level) if tested else None)
+        SliceEstimate(estimate, p_of(estimate, of_all, whole.level) if tested else None)
         for estimate, of_all in zip(estimates, whole.estimates, strict=True)
     ]
     return SliceResult(name, rows, tuple(measures))
@@ -335,34 +335,6 @@ def slice_estimates(request: Request, rows: Predictions) -> tuple[Estimate, ...]
         return tuple(
             Estimate(spec.name, None, view=spec.view, missing=str(error)) for spec in request.specs
         )
-
-
-def _p_of(estimate: Estimate, whole: Estimate, level: float | None) -> float | None:
-    """Return the p-value of the hypothesis that a slice has the value of all rows.
-
-    The interval of the slice is widened, in proportion to normal deviates, until it reaches the
-    value of all rows; the p-value is 1 - level of that interval. All rows are taken as known: they
-    are many more than those of a slice.
-
-    Returns None without an interval.
-    """
-    if estimate.value is None or estimate.low is None or estimate.high is None:
-        return None
-    if whole.value is None or level is None:
-        return None
-    centre = estimate.value if estimate.corrected is None else estimate.corrected
-    goal = whole.value if whole.corrected is None else whole.corrected
-    reach = estimate.high - centre if goal > centre else centre - estimate.low
-    if not all(map(math.isfinite, (centre, goal, reach))):
-        return None
-    deviates = NormalDist().inv_cdf((1 + level) / 2)
-    # An error that happens to be smaller than chance makes it has an end close to its value. Such
-    # an end is moved out to where the standard error of the bootstrap puts it.
-    reach = max(reach, deviates * (estimate.error or 0.0))
-    if reach <= 0:
-        return 1.0
-    z = abs(goal - centre) / reach * deviates
-    return math.erfc(z / math.sqrt(2))
 
 
 def _corrected(whole: Report, parts: Sequence[SlicesBy], calibrator: str) -> SliceReport:

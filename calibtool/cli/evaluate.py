@@ -100,13 +100,11 @@ def evaluate(
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked
     calibtool evaluate a.npz b.npz --metrics paper --format latex --percent
     """
-    from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
     from calibtool.cli.sets import report_on
     from calibtool.metrics.resolve import beside_background
     from calibtool.metrics.spec import parse_list
-    from calibtool.parallel import in_steps
 
     context = click.get_current_context()
     beside = side_by_side.wanted(context)
@@ -138,13 +136,28 @@ def evaluate(
         out.emit(_sliced(source, by, specs, fitted[0], format_, output, options), output)
         return
     other = shared.source(ood, {}) if ood else None
-    with shown() as show:
-        progress = in_steps(show) if plot else show
-        settings = {"calibrator": fitted[0], "ood": other, "progress": progress, **options}
-        report = shared.with_flags(measure(source, specs, **settings), context)
-        drawn = _picture(source, fitted[0], progress, options, output) if plot else ""
+    report, drawn = _drawn(source, specs, fitted[0], other, output, options)
     text = _rendered(report, [report], format_, output, signatures=signatures)
     out.emit(text + drawn, output)
+
+
+def _drawn(
+    source: Any,
+    specs: list[Any],
+    fitted: Any,
+    ood: Any,
+    output: str | None,
+    options: dict[str, Any],
+) -> tuple[Report, str]:
+    """Return the report of a file, and the reliability diagram that is printed below its table."""
+    from calibtool.analysis.evaluate import evaluate as measure
+    from calibtool.parallel import in_steps
+
+    with shown() as show:
+        progress = in_steps(show)
+        settings = {"calibrator": fitted, "ood": ood, "progress": progress, **options}
+        report = shared.with_flags(measure(source, specs, **settings), click.get_current_context())
+        return report, _picture(source, fitted, progress, options, output)
 
 
 def _reports(
