@@ -46,7 +46,7 @@ def command(name: str) -> click.Command:
     type=Input(),
     metavar="JSON",
     multiple=True,
-    help="Also measure after this calibrator; one, or one per FILE.",
+    help="Also after this calibrator: one, or one per FILE.",
 )
 @click.option(
     "--ood",

@@ -31,9 +31,12 @@ class Grouped(click.Command):
         from calibtool.cli.options import READING as OF_READING
         from calibtool.cli.side_by_side import LAYOUT
 
-        groups = {**GROUPS, TABLES: tuple(LAYOUT), READING: OF_READING}
+        parameters = self.get_params(ctx)
+        groups = {**GROUPS, READING: OF_READING}
+        if {*LAYOUT} <= {parameter.name for parameter in parameters}:
+            groups[TABLES] = tuple(LAYOUT)
         found: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Options", *groups)}
-        for parameter in self.get_params(ctx):
+        for parameter in parameters:
             record = parameter.get_help_record(ctx)
             if isinstance(parameter, click.Option) and record is not None:
                 titles = [title for title, names in groups.items() if parameter.name in names]

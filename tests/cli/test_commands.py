@@ -92,6 +92,7 @@ def test_options_of_reading_are_told_once(run, refused):
     assert "--soft-labels" not in shown
     assert "calibtool help reading" in shown
     assert all(title in shown for title in ("\nIntervals:\n", "\nOutput:\n", "\nResources:\n"))
+    assert "\n  --name NAME" in run("plot", "reliability", "--help").out
     told = run("help", "reading").out
     assert narrow(told)
     assert all(f"--{name.replace('_', '-')}" in told for name in READING)
