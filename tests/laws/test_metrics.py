@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from simulated import simulate
 
 import calibtool as ct
-from calibtool.evaluation import evaluate
+from calibtool.evaluation import row_pass
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import equal_mass, equal_width
@@ -45,7 +45,7 @@ def test_row_order_does_not_matter(name, overconfident):
 
 def test_rows_read_in_blocks_give_what_the_whole_gives(overconfident, monkeypatch):
     whole = ct.evaluate(overconfident, NAMES, ci="none")
-    monkeypatch.setattr(evaluate, "unit", lambda classes: 97)
+    monkeypatch.setattr(row_pass, "unit", lambda classes: 97)
     parts = ct.evaluate(overconfident, NAMES, ci="none", threads=2)
     for a, b in zip(whole, parts, strict=True):
         assert b.value == pytest.approx(a.value, rel=1e-12)

@@ -96,11 +96,15 @@ TERMS = (
         r"\bproper score|\bnll\b|\bbrier\b",
     ),
     Term("recall", "share of a class's own rows that are predicted as this class"),
-    Term("score", "the probability that is measured: confidence, or P(class 1)", r"\bscores?\b"),
+    Term(
+        "score",
+        "the probability that is measured: the confidence, or that of the positive class",
+        r"\bscores?\b",
+    ),
     Term("slice", "the rows that share a value of a column"),
     Term(
         "top, positive, class",
-        "what is measured: the confidence, P(class 1), or each class against all others",
+        "what is measured: the confidence, the positive class, or each class against all others",
         r"\b(?:top|positive|view=\w+|-ece class)\b",
     ),
 )
