@@ -41,6 +41,7 @@ quiet = click.option(
     is_flag=True,
     expose_value=False,
     callback=_hush,
+    envvar="CALIBTOOL_QUIET",
     help="Show no progress on standard error.",
 )
 

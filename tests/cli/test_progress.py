@@ -150,6 +150,8 @@ def test_quiet_shows_nothing(run, good, monkeypatch):
     monkeypatch.setattr(progress, "FIRST_LINE", 0.0)
     assert "calibtool: " in run("evaluate", good).err
     assert run("evaluate", good, "--quiet").err == ""
+    monkeypatch.setenv("CALIBTOOL_QUIET", "1")
+    assert run("evaluate", good).err == ""
     assert run("evaluate", good, "-q").out == run("evaluate", good).out
 
 

@@ -175,7 +175,7 @@ def _unit(number: str) -> float:
 def main() -> int:
     """Write the outputs, or name those that have changed."""
     check, exact = "--check" in sys.argv, "--exact" in sys.argv
-    os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+    os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "CALIBTOOL_QUIET": "1"}
     HERE.mkdir(exist_ok=True)
     changed = []
     for name, text in outputs().items():
