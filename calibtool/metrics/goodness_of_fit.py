@@ -28,7 +28,8 @@ def hosmer_lemeshow(cells: Cells, *, groups: int = 10) -> Array:
     spread = np.broadcast_to(pooled.p * (1 - share), gap.shape)
     # without variance, a gap beyond rounding (a billionth of the rows) is infinitely unlikely
     term = np.where(gap > 1e-18 * pooled.n**2, np.inf, np.zeros_like(gap))
-    np.divide(gap, spread, out=term, where=spread > 0)
+    with np.errstate(over="ignore"):  # infinite too beside scores of 1e-300
+        np.divide(gap, spread, out=term, where=spread > 0)
     return np.asarray(term.sum(-1))
 
 

@@ -151,7 +151,8 @@ def _newton(
         step = _solve(bend[live], slope[live])
         # twice the log-likelihood that is left to gain; 1e-12 is far below any statistic's digits.
         # The last step is taken unchecked: so near the optimum it is right to rounding.
-        left = (step * slope[live]).sum(-1)
+        with np.errstate(over="ignore", invalid="ignore"):  # not finite: there is no such step
+            left = (step * slope[live]).sum(-1)
         going = np.isfinite(left) & (left > 1e-12) & (length[live] > 1e-6)
         last = left <= 1e-12
         beta[live[last]] += step[last]

@@ -387,3 +387,9 @@ def test_select_knows_that_predictions_of_a_row_hang_together(several):
             ratio = four[method].error / four[method].behind
             # four copies of a row are one; taken as independent, the ratio would be half
             assert ratio > 0.7 * one[method].error / one[method].behind
+
+
+def test_huge_numbers_are_no_probabilities_of_labels(tmp_path):
+    np.savez(tmp_path / "x.npz", probs=np.full((2, 3), -1e308), targets=np.eye(3, dtype=int)[:2])
+    with pytest.raises(CalibtoolError, match="lie outside"):
+        ct.load(tmp_path / "x.npz")

@@ -8,6 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import chi2
 
+import calibtool as ct
 from calibtool.metrics import belt, goodness_of_fit, loess, logistic
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
@@ -173,6 +174,14 @@ def test_hosmer_lemeshow_by_hand():
     assert float(goodness_of_fit.hosmer_lemeshow(cells_of(p, y), groups=4)) == pytest.approx(
         expected
     )
+
+
+def test_scores_of_the_smallest_floats_are_measured():
+    """Their variance is beyond what the square of a gap can be divided by."""
+    p = ct.Predictions.from_probs([5e-324] * 3, [1, 1, 1])
+    found = ct.evaluate(p, "hosmer-lemeshow,cox-slope", ci="none")
+    assert found["hosmer-lemeshow"].value == np.inf
+    assert found["cox-slope"].value is None
 
 
 def test_spiegelhalter_by_hand():

@@ -194,5 +194,6 @@ def _several_each(targets: Array, *, paired: bool, values: Array) -> bool:
     one_hot = not absent.any() and bool((marks.reshape(targets.shape).sum(axis=1) == 1).all())
     if not one_hot:
         return True
-    sums = values.sum(axis=1) if values.dtype.kind == "f" else np.ones(len(values))
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no probability is told later
+        sums = values.sum(axis=1) if values.dtype.kind == "f" else np.ones(len(values))
     return paired and not bool((np.abs(sums - 1) < NEAR).all())
