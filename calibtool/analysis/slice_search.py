@@ -271,7 +271,7 @@ def _unfit(rows: Predictions, name: str) -> str:
     column = rows.extra.get(name)
     if column is None:
         return ""
-    if column.ndim != 1:
+    if column.ndim != 1 or column.dtype.kind == "V":
         return "holds several values per row"
     if column.dtype.kind in "SO":
         try:

@@ -77,7 +77,7 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
             room.wrap(words, room.Room(drawn))
         module.draw(diagram, drawn.subplots(), style)
         _finish(drawn.axes, style)
-        with _boxes_for_missing_letters():
+        with _laid_out():
             if high is None:
                 _fit(drawn, module.height(diagram, wide, style))
         if look.get("transparent"):
@@ -206,7 +206,7 @@ def require_suffix(path: str | Path) -> None:
 def picture(drawn: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a png, svg or pdf file."""
     out = BytesIO()
-    with _matplotlib(STYLES["paper"]), _boxes_for_missing_letters():
+    with _matplotlib(STYLES["paper"]), _laid_out():
         on_screen = drawn.dpi
         drawn.set_dpi(DPI)
         drawn.draw_without_rendering()
@@ -222,11 +222,21 @@ def picture(drawn: Figure, kind: str) -> bytes:
 
 
 @contextmanager
-def _boxes_for_missing_letters() -> Iterator[None]:
-    """Draw letters that the font lacks as boxes, without a warning for each."""
+def _laid_out() -> Iterator[None]:
+    """Draw letters that the font lacks as boxes, without a warning for each.
+
+    Raises UsageError where text leaves no room for what is drawn.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")
-        yield
+        warnings.filterwarnings("error", message="constrained_layout not applied")
+        try:
+            yield
+        except UserWarning as error:
+            raise UsageError(
+                "the text leaves no room for the diagram: give shorter names or titles, or more "
+                "--width and --height"
+            ) from error
 
 
 @contextmanager

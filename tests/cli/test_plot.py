@@ -286,3 +286,9 @@ def test_a_poster_is_wide_and_its_text_large(run, dated):
 def test_options_of_the_look_draw_a_picture_where_the_terminal_would_show_bins(run, good):
     assert run("plot", "reliability", good, "--stats", "none", *FEW).code == 0
     assert Path("reliability.png").exists()
+
+
+def test_text_that_leaves_no_room_is_said(refused, good):
+    """A name of 4,000 letters, wrapped, is higher than any picture."""
+    words = ("plot", "bins", good, "--name", "x" * 4000, "--height", "3in", *FEW)
+    refused(*words, says=("no room", "--width"))

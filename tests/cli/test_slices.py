@@ -294,3 +294,11 @@ def test_a_certain_score_that_is_wrong_is_infinitely_far_off(run, folder):
     body = json.loads(run("slices", "sure.npz", "--format", "json").out)
     assert body["mce_slices"]["value"] == "inf"
     assert "infinitely many standard deviations" in run("slices", "sure.npz").out
+
+
+def test_a_column_of_records_is_not_searched(run, tmp_path):
+    pairs = np.zeros(60, [("a", "f4"), ("b", "i4")])
+    np.savez(tmp_path / "x.npz", score=np.linspace(0, 1, 60), labels=[0, 1] * 30, pairs=pairs)
+    result = run("slices", tmp_path / "x.npz")
+    assert result.code == 0, result.err
+    assert "pairs: holds several values per row" in result.out

@@ -72,9 +72,9 @@ class Members:
         if magic != b"PK\x03\x04" or member.flag_bits & _ENCRYPTED:
             raise zipfile.BadZipFile("bad header, or encrypted")
         self._raw.seek(name_length + extra_length, os.SEEK_CUR)
-        packed = self._raw.read(member.compress_size)
-        if len(packed) != member.compress_size:
+        if member.compress_size > self._packed - self._raw.tell():
             raise zipfile.BadZipFile("it runs past the end of the file")
+        packed = self._raw.read(member.compress_size)
         with pa.CompressedInputStream(pa.BufferReader(packed), "zstd") as file:
             data = _exactly(file, member, where)
         if zlib.crc32(data) != member.CRC:
