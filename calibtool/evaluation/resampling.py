@@ -86,11 +86,13 @@ def require_level(level: float, resamples: int = 0) -> None:
     """Check that a confidence level lies in (0, 1), and that so many replicates can place the ends
     of its interval: at least one of R + 1 steps between replicates must lie beyond them.
 
-    With MOST_RESAMPLES, and where nothing is resampled (0), that is up to 0.999999. Raises
-    UsageError.
+    With MOST_RESAMPLES, and where nothing is resampled (0), that is up to 0.999999; and no less
+    than what that leaves out: both ends of an interval would be one number. Raises UsageError.
     """
     if not 0 < level < 1:
         raise UsageError(f"--level must lie between 0 and 1, not {level:g}")
+    if level < 1 / MOST_RESAMPLES:
+        raise UsageError(f"--level must be at least {1 / MOST_RESAMPLES:g}, not {level:g}")
     needed = fewest_resamples(level)
     if needed > MOST_RESAMPLES:
         highest = 1 - 1 / MOST_RESAMPLES

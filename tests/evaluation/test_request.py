@@ -59,6 +59,7 @@ def test_variants_that_are_compared_are_paired():
     [
         ({"ci": "bayes"}, "--ci must be one of inverted, percentile, basic, bca, none"),
         ({"level": 0.0}, "--level must lie between 0 and 1, not 0"),
+        ({"level": 5e-324}, "--level must be at least 1e-06, not 4.94066e-324"),
         ({"level": 1.0}, "--level must lie between 0 and 1, not 1"),
         ({"level": math.nan}, "--level must lie between 0 and 1, not nan"),
         (
