@@ -183,6 +183,15 @@ class Work:
         return spent / (spent + rest) if spent + rest else 0.0
 
 
+def parts_alike(count: int) -> dict[str, float]:
+    """Return the costs of parts that take about as long as one another: "0", "1" and so on.
+
+    >>> parts_alike(2)
+    {'0': 1.0, '1': 1.0}
+    """
+    return dict.fromkeys(map(str, range(count)), 1.0)
+
+
 def in_steps(progress: Callable[[str, float], None]) -> Callable[[str, float], None]:
     """Return a callback for work of several steps whose costs beside each other nobody knows.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from calibtool.data.cuts import Cuts, is_cut, octiles, tenths
@@ -13,12 +15,13 @@ from calibtool.streaming.passes import STREAMED_ROWS
 DRAWN = f"Divided at the quantiles of {STREAMED_ROWS:,} rows drawn at random."
 
 
-def cuts_of(source: Source, by: str, seed: int) -> dict[str, Cuts]:
-    """Return how columns of many numbers are divided: at the quantiles of a sample of the rows."""
-    table, names = carrying(source, [by]), names_in(by)
+def cuts_of(source: Source, every_by: Sequence[str], seed: int) -> dict[str, Cuts]:
+    """Return how columns of many numbers are divided: at the quantiles of a sample of the rows, one
+    for all that slices are asked by."""
+    names = dict.fromkeys(name for by in every_by for name in names_in(by))
     if all(name == "predicted" or _is_text(source, name) for name in names):
         return {}
-    sample = draw_rows(table, STREAMED_ROWS, seed)
+    sample = draw_rows(carrying(source, every_by), STREAMED_ROWS, seed)
     drawn, cuts = sample.rows < source.rows, {}
     for name in names:
         column = sample.extra.get(name)

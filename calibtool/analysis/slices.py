@@ -32,7 +32,7 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.resolve import defaults
 from calibtool.metrics.spec import Spec
-from calibtool.parallel import Work
+from calibtool.parallel import Work, parts_alike
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
 from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
@@ -258,17 +258,18 @@ def _from_summaries(
     if unit is not None:  # the slices' sums know nothing of the rows of the file
         variant = Variant() if calibrator is None else Variant(calibrator)
         whole = report_of(evaluate_variants(replace(request, variants=(variant,))))
-    passes = Work(progress, dict.fromkeys(map(str, range(len(every_by))), 1.0))
+    progress("drawing rows", math.nan)
+    cuts = {} if has_engine(source) else cuts_of(source, every_by, request.resampling.seed)
+    passes = Work(progress, parts_alike(len(every_by)))
     for k, by in enumerate(every_by):
         passes.next(str(k))
         one_of_each = unit is None or by == unit.part
         of_slice = request if one_of_each else request.without_intervals
-        cuts = {} if has_engine(source) else cuts_of(source, by, request.resampling.seed)
         groups = summarize_groups(
             source, by, task, cuts, threads=request.execution.threads, progress=passes
         )
         named, note = groups.named()
-        if any(not one.each for one in cuts.values()):
+        if any(one is not None and not one.each for one in groups.cuts):
             note = f"{note} {DRAWN}".lstrip()
         if whole is None:  # the slices of any column add up to all rows
             total = named[0][1]

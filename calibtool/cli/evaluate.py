@@ -173,11 +173,11 @@ def _reports(
     from calibtool.analysis.evaluate import evaluate as measure
     from calibtool.errors import NoScoresError
     from calibtool.metrics.resolve import beside_background
-    from calibtool.parallel import Work
+    from calibtool.parallel import Work, parts_alike
 
     reports = []
     with shown() as progress:
-        work = Work(progress, dict.fromkeys(map(str, range(len(files))), 1.0))
+        work = Work(progress, parts_alike(len(files)))
         for number, (file, calibrator) in enumerate(zip(files, fitted, strict=True)):
             work.next(str(number))
             given, asked = dict(options), specs
