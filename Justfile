@@ -22,6 +22,10 @@ docs:
     python tools/docs.py
     python tests/goldens/freeze_outputs.py
 
+# build the site into site/ (pip install -e '.[docs]')
+site:
+    mkdocs build --strict
+
 # measure speed, memory and coverage (benchmarks/README.md)
 bench:
     python benchmarks/speed.py

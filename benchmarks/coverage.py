@@ -4,7 +4,7 @@ Data sets are drawn from populations whose true values are known, and each is me
 `calibtool.evaluate`, as a user would: all metrics of a group in one call. What was measured is
 kept per data set in a folder that is named after the code (--raw), a batch at a time, so that a run
 may be stopped and continued, or made in parts, and that gate.py judges the same data sets. The
-shares go to results/coverage.csv, and from there to docs/coverage.md.
+shares go to results/coverage.csv, and from there to docs/evidence/coverage.md.
 """
 
 from __future__ import annotations
@@ -353,7 +353,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a folder for both, instead of their places")
     options = parser.parse_args()
     results = (options.out or HERE / "results") / "coverage.csv"
-    text = (options.out or HERE.parent / "docs") / "coverage.md"
+    text = (options.out or HERE.parent / "docs" / "evidence") / "coverage.md"
     results.parent.mkdir(parents=True, exist_ok=True)
     raw = Raw(options.raw)
     run(

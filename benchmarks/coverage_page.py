@@ -1,4 +1,4 @@
-"""docs/coverage.md, from the cells of coverage.py and the rows of intervals.py."""
+"""docs/evidence/coverage.md, from the cells of coverage.py and the rows of intervals.py."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The same data sets, measured with `calibtool.evaluate` and each `--ci`, and with the interval of
 Sun, Chaudhari, Barnett and Dobriban, "A confidence interval for the l2 expected calibration error"
 (2024, arXiv 2408.08998). All have the same bins and so the same truth. Writes
-results/intervals.csv, shown by docs/coverage.md (made by coverage.py --simulations 0).
+results/intervals.csv, shown by docs/evidence/coverage.md (made by coverage.py --simulations 0).
 """
 
 from __future__ import annotations

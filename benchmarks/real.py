@@ -1,6 +1,6 @@
 """Every metric on the real predictions of ../shared/data: python benchmarks/real.py [FOLDER]
 
-Writes results/real.json, from which docs/real.md is made.
+Writes results/real.json, from which docs/evidence/real-data.md is made.
 """
 
 from __future__ import annotations

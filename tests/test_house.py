@@ -275,14 +275,21 @@ def test_norms_take_leading_axes():
         assert whole[1, 2] == pytest.approx(float(norm(profiles.Profile(gap[1, 2], mass[1, 2]))))
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))])
 def test_counts_in_prose_are_those_of_the_tables(page):
     text = page.read_text(encoding="utf-8")
     assert tool("counts").with_counts(text) == text
 
 
 def test_every_count_stands_somewhere():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     for pattern in tool("counts").counts():
         assert re.search(pattern, text), pattern
+
+
+def test_every_public_name_is_in_the_python_reference():
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: calibtool\.(\w+)$", page, re.MULTILINE))
+    former = {"State", "__version__"}
+    assert shown == {*ct.__all__, *ct._MODULES, "testing"} - former

@@ -260,9 +260,9 @@ def test_without_scikit_learn_it_says_what_to_install():
 
 
 def test_the_page_s_code_runs(capsys):
-    page = (Path(__file__).parents[1] / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "sklearn.md"
     names = {}
-    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
         exec(block, names)
     assert capsys.readouterr().out.startswith("T = ")
 

@@ -1,9 +1,10 @@
 """Docs that can rot are made from the code: python tools/docs.py [--check].
 
-- docs/metrics.md, docs/metrics/, docs/commands.md and docs/speed.md are written whole;
+- docs/reference/metrics.md, docs/reference/metrics/, docs/reference/commands.md and
+  docs/evidence/speed.md are written whole;
 - between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->` stands what tables.MADE makes of
   NAME;
-- in README.md and docs/*.md, what stands below a `$ calibtool ...` line of a console block is
+- in README.md and docs/**/*.md, what stands below a `$ calibtool ...` line of a console block is
   replaced by what the command prints, run in order in an empty folder that holds docs/examples;
 - counts in their prose, such as the number of metrics, are those of the tables (counts.py).
 """
@@ -31,11 +32,12 @@ from calibtool.metrics.registry import METRICS
 from calibtool.reports import metrics
 
 ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 NUMBER = re.compile(r"\d+\.\d+")
 INSIDE = re.compile(r"(<!-- made by tools/docs.py: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
-FILE = re.compile(r"```(?:toml|json) title=(\S+)\n(.*?)```", re.DOTALL)
-SCRIPT = re.compile(r"```(?:(?:python) title=(\S+)|bash)\n(.*?)```", re.DOTALL)
+FILE = re.compile(r'```(?:toml|json) title="(\S+)"\n(.*?)```', re.DOTALL)
+SCRIPT = re.compile(r'```(?:python title="(\S+)"|bash)\n(.*?)```', re.DOTALL)
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "CALIBTOOL_TRACEBACK": "", "TERM": "dumb"}
 PLAIN |= {"CALIBTOOL_QUIET": "1"}  # what progress says depends on the machine
 
@@ -66,15 +68,15 @@ def _same(a: str, b: str) -> bool:
 def made() -> dict[Path, str]:
     """Every made page."""
     pages = {
-        ROOT / "docs" / "metrics.md": metrics.page(),
-        ROOT / "docs" / "commands.md": helps(),
-        ROOT / "docs" / "speed.md": tables.speed(),
+        DOCS / "reference" / "metrics.md": metrics.page(),
+        DOCS / "reference" / "commands.md": helps(),
+        DOCS / "evidence" / "speed.md": tables.speed(),
     }
     measured = tables.coverage()
     for metric in METRICS.values():
-        path = ROOT / "docs" / "metrics" / f"{metric.name}.md"
+        path = DOCS / "reference" / "metrics" / f"{metric.name}.md"
         pages[path] = metrics.metric_page(metric, measured.get(metric.name, ()))
-    written = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+    written = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
     written = [path for path in written if path not in pages]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         texts = pool.map(lambda path: with_output(path.read_text(encoding="utf-8")), written)
@@ -86,7 +88,7 @@ def made() -> dict[Path, str]:
 
 def pictures() -> None:
     """The diagrams that pages show."""
-    images = ROOT / "docs" / "images"
+    images = DOCS / "images"
     images.mkdir(exist_ok=True)
     test, val = (f"docs/examples/fashion_{name}.npz" for name in ("test", "val"))
     with tempfile.TemporaryDirectory() as folder:
@@ -119,19 +121,19 @@ def line_of_rows(path: Path) -> None:
 
 
 def gallery(images: Path) -> None:
-    """The pictures of docs/plots.md, by the commands that stand beside them."""
+    """The pictures of docs/gallery/diagrams.md, by the commands that stand beside them."""
     images.mkdir(exist_ok=True)
-    page = (ROOT / "docs" / "plots.md").read_text(encoding="utf-8")
+    page = (DOCS / "gallery" / "diagrams.md").read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        shutil.copytree(ROOT / "docs" / "examples", folder, dirs_exist_ok=True)
+        shutil.copytree(DOCS / "examples", folder, dirs_exist_ok=True)
         for script, body in SCRIPT.findall(page):
             (folder / (script or "commands.sh")).write_text(body, encoding="utf-8")
             said = run(
                 [sys.executable, script] if script else ["bash", "-e", "commands.sh"], folder
             )
             if "calibtool:" in said or "Traceback" in said:
-                raise RuntimeError(f"docs/plots.md: {body}\n{said}")
+                raise RuntimeError(f"docs/gallery/diagrams.md: {body}\n{said}")
         for path in images.glob("*.png"):
             path.unlink()
         for path in folder.glob("*.png"):
@@ -139,7 +141,7 @@ def gallery(images: Path) -> None:
 
 
 def helps() -> str:
-    """docs/commands.md: the help page of every command."""
+    """docs/reference/commands.md: the help page of every command."""
     lines = ["# Commands", "", "Made from the code by `just docs`; do not edit.", ""]
     for title, section in COMMANDS.items():
         lines += [f"## {title}", ""]
@@ -158,8 +160,8 @@ def with_output(text: str) -> str:
     if "$ calibtool" not in text:
         return text
     with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(ROOT / "docs" / "examples", Path(folder) / "docs" / "examples")
-        shutil.copytree(ROOT / "docs" / "examples", Path(folder) / "demo")
+        shutil.copytree(DOCS / "examples", Path(folder) / "docs" / "examples")
+        shutil.copytree(DOCS / "examples", Path(folder) / "demo")
         for name, body in FILE.findall(text):
             (Path(folder) / name).write_text(body, encoding="utf-8")
         return CONSOLE.sub(lambda block: _block(block[1], Path(folder)), text)

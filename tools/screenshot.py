@@ -1,4 +1,4 @@
-"""The picture of a report that README.md and docs/report.md show; needs Debian's chromium.
+"""The picture of a report that README.md and docs/how-to/report.md show; needs Debian's chromium.
 
 python tools/screenshot.py
 """

@@ -75,7 +75,7 @@ def coverage() -> dict[str, list[str]]:
         text = (
             f"Measured coverage of nominal 95 % intervals: {least:.0f} to {most:.0f} % in "
             f"{len(own)} {'cell' if len(own) == 1 else 'cells'}; worst: {least:.1f} %, "
-            f"{row['scenario']}, n = {int(row['n']):,} ([coverage](../coverage.md))."
+            f"{row['scenario']}, n = {int(row['n']):,} ([coverage](../../evidence/coverage.md))."
         )
         warning = " **That is less than the 95 % it states.**" if least < POOR else ""
         found[name] = [text + warning, ""]
@@ -210,7 +210,7 @@ def real() -> str:
     for title, section in SECTIONS.items():
         rows = [
             [
-                markdown.Marked(f"[{m.name}](metrics/{m.name}.md)"),
+                markdown.Marked(f"[{m.name}](../reference/metrics/{m.name}.md)"),
                 *(_measured(one, m.name) for one in files),
             ]
             for m in section
@@ -892,7 +892,7 @@ MADE = {
 
 
 def speed() -> str:
-    """docs/speed.md: what the scripts of benchmarks/ measured last."""
+    """docs/evidence/speed.md: what the scripts of benchmarks/ measured last."""
     results = ROOT / "benchmarks" / "results"
     main_, free, fits = (
         json.loads((results / f"{name}.json").read_text())

@@ -28,7 +28,7 @@ def command(name: str) -> click.Command:
 
     models = [(name, model.summary) for name, model in MODELS.items()]
     models += [(f"{kind}:NAME", "if the package is installed") for kind in ELSEWHERE]
-    models += [("module:factory", "your own, also file.py:factory; see docs/train.md")]
+    models += [("module:factory", "your own, also file.py:factory; see docs/how-to/train.md")]
     data = [(form, reader.what) for form, reader in READERS.items()]
     train.epilog = f"\b\nModels\n{_columns(models)}\n\n\b\nData\n{_columns(data)}"
     return train

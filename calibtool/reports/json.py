@@ -1,4 +1,4 @@
-"""JSON: stable and versioned; docs/json.md describes it. Nothing is rounded."""
+"""JSON: stable and versioned; docs/reference/json.md describes it. Nothing is rounded."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def _defaults(metric: Metric) -> dict[str, Any]:
 
 
 def page() -> str:
-    """Return docs/metrics.md."""
+    """Return docs/reference/metrics.md."""
     lines = [
         "# Metrics",
         "",
@@ -200,7 +200,7 @@ _GRAMMAR = [
 
 
 def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
-    """Return docs/metrics/NAME.md, with the lines `below` the description of the interval."""
+    """Return docs/reference/metrics/NAME.md, and `below` what it says of intervals."""
     lines = [
         f"# {metric.name}: {metric.title}",
         "",
@@ -279,6 +279,7 @@ def _values(metric: Metric, option: str) -> str:
     return ", ".join(str(value) for value in get_args(get_type_hints(function).get(option)))
 
 
+INTERVALS = "../../concepts/intervals.md"  # from the page of a metric
 # intervals of metrics' own, by their names
 OWN = {"delong": "DeLong's", "log": "by the delta method on the log scale"}
 
@@ -288,35 +289,35 @@ def _interval(metric: Metric) -> str:
     of_bins = isinstance(metric, BinnedError) or getattr(metric, "edges", None) is not None
     if isinstance(metric, BinnedError) and metric.norm == "worst":
         return (
-            "[Exact intervals](../intervals.md#mce-and-the-order-of-errors) of the bins that were "
+            f"[Exact intervals]({INTERVALS}#mce-and-the-order-of-errors) of the bins that were "
             "seen."
         )
     if of_bins:
-        return "The [inverted bootstrap](../intervals.md)."
+        return f"The [inverted bootstrap]({INTERVALS})."
     if isinstance(metric, CellMetric) and not metric.covers:
         return (
             "None: candidate truths were measured to cover the true value too seldom. `--mode "
             "prove` refuses it; `--ci percentile` gives one at your own risk."
         )
     if isinstance(metric, CellMetric) and metric.error:
-        return "From [candidate truths](../intervals.md#candidate-truths-on-a-line)."
+        return f"From [candidate truths]({INTERVALS}#candidate-truths-on-a-line)."
     if isinstance(metric, CellMetric) and metric.biased:
-        return "Around [what was seen, smoothed](../intervals.md#everything-else)."
+        return f"Around [what was seen, smoothed]({INTERVALS}#everything-else)."
     if isinstance(metric, MatrixMetric) and metric.below:
         return (
             "None: it is a lower bound, and an interval around it was measured to contain the true "
-            "error [too seldom](../intervals.md#everything-else)."
+            f"error [too seldom]({INTERVALS}#everything-else)."
         )
     if isinstance(metric, MatrixMetric) and metric.replicates is None:
         return "None: noise pushes it up, and no interval is known that covers the true value."
     if isinstance(metric, Score) and metric.reach:
         return (
-            "A [BCa bootstrap](../intervals.md#everything-else), cut at 0, and at least as wide as "
+            f"A [BCa bootstrap]({INTERVALS}#everything-else), cut at 0, and at least as wide as "
             "the likelihood-ratio interval of one fitted parameter."
         )
     if isinstance(metric, CellMetric) and not metric.replicated:
         return (
-            "Of [exact bounds](../intervals.md#coverage-at-a-risk), for one score per row without "
+            f"Of [exact bounds]({INTERVALS}#coverage-at-a-risk), for one score per row without "
             "clusters; none otherwise."
         )
     # a fit to other rows cannot be done again for a row; and no label changes these two
@@ -324,8 +325,8 @@ def _interval(metric: Metric) -> str:
         "refined" in metric.needs or metric.rows in (proper.confidence, proper.entropy)
     )
     if getattr(metric, "statistic", False) or alone or isinstance(metric, MatrixMetric):
-        return "A [BCa bootstrap](../intervals.md#everything-else)."
-    row = "[unseen row](../intervals.md#one-unseen-row)"
+        return f"A [BCa bootstrap]({INTERVALS}#everything-else)."
+    row = f"[unseen row]({INTERVALS}#one-unseen-row)"
     if isinstance(metric, TwoFileMetric):
         return f"{'DeLong' if metric.interval else 'BCa'}, for two independent files."
     if isinstance(metric, CellMetric) and metric.interval:

@@ -29,7 +29,8 @@ from calibtool.streaming.summary import Summary
 from calibtool.types import Array, Progress
 
 # Groups whose summaries are in memory at once: some 2.5 GB at 250 kB per summary of a few metrics
-# (docs/cluster.md). A column with more values, such as a user id, is hardly meant to be sliced by.
+# (docs/how-to/cluster.md). A column with more values, such as a user id, is hardly meant to be
+# sliced by.
 MOST_GROUPS = 10_000
 
 Key = tuple[str, ...]

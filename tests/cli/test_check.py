@@ -749,8 +749,8 @@ def test_calibrated_in_memory(overconfident):
 
 
 def section(title):
-    """A part of docs/gate.md."""
-    text = (ROOT / "docs" / "gate.md").read_text()
+    """A part of docs/how-to/gate.md."""
+    text = (ROOT / "docs" / "how-to" / "gate.md").read_text()
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 

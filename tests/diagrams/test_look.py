@@ -36,7 +36,7 @@ def said(picture):
 
 
 def test_two_panels_of_ones_own_are_not_cut():
-    """The example of docs/plots.md."""
+    """The example of docs/gallery/diagrams.md."""
     p = predictions()
     picture, (left, right) = own(2)
     data = ct.plot.reliability(p, ax=left, **FEW)

@@ -127,9 +127,9 @@ def test_bytes_that_are_no_state_are_an_error(data):
 
 
 def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
-    """What docs/cluster.md shows for Spark and Ray, on record batches."""
-    page = Path(__file__).parents[2] / "docs" / "cluster.md"
-    block = re.search(r"```python title=cells_of.py\n(.*?)```", page.read_text(), re.DOTALL)
+    """What docs/how-to/cluster.md shows for Spark and Ray, on record batches."""
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "cluster.md"
+    block = re.search(r'```python title="cells_of.py"\n(.*?)```', page.read_text(), re.DOTALL)
     made = {}
     exec(block[1], made)
     table = pq.read_table("scores")

@@ -223,7 +223,7 @@ def test_accelerate_gathers(data, folder):
 
 # ------------------------------------------------------------------ the page
 
-PAGE = Path(__file__).parents[2] / "docs" / "train.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "train.md"
 SECTION = PAGE.read_text().partition("## In your own loop")[2].partition("\n## ")[0]
 BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
 

@@ -28,7 +28,8 @@ AHEAD = 8
 # Fewest results of a pass: progress and checkpoints advance one result at a time.
 JOBS = 64
 # Most parts whose sum comes back as one result. With 512, the results of a million parts are
-# some 2,000 summaries, which the command adds in under a second (docs/cluster.md, "How large").
+# some 2,000 summaries, which the command adds in under a second
+# (docs/how-to/cluster.md, "How large").
 MOST = 512
 SAME = ("python", "numpy", "calibtool")  # packages whose versions can change digits
 _ADDRESS = re.compile(

@@ -1,4 +1,4 @@
-"""The reader of docs/your-file.md, installed as a package of its own."""
+"""The reader of docs/how-to/your-file.md, installed as a package of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import calibtool as ct
 from calibtool.cli.main import main
 from calibtool.errors import CalibtoolError, UnreadableError
 
-PAGE = Path(__file__).parents[3] / "docs" / "your-file.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "your-file.md"
 LONGEST = 30  # lines that the page promises
 
 
