@@ -19,14 +19,11 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import commands_page
 import tables
 from blocks import run, with_output
 from counts import with_counts
 
-from calibtool.calibrators.registry import EVERY
-from calibtool.cli.help import TOPICS
-from calibtool.cli.main import COMMANDS
-from calibtool.diagrams.registry import KINDS
 from calibtool.metrics.registry import METRICS
 from calibtool.reports import metrics
 
@@ -64,7 +61,7 @@ def made() -> dict[Path, str]:
     """Every made page."""
     pages = {
         DOCS / "reference" / "metrics.md": metrics.page(),
-        DOCS / "reference" / "commands.md": helps(),
+        DOCS / "reference" / "commands.md": commands_page.page(),
         DOCS / "evidence" / "speed.md": tables.speed(),
     }
     measured = tables.coverage()
@@ -138,21 +135,6 @@ def gallery(images: Path) -> None:
             path.unlink()
         for path in folder.glob("*.png"):
             shutil.copy(path, images / path.name)
-
-
-def helps() -> str:
-    """docs/reference/commands.md: the help page of every command."""
-    lines = ["# Commands", "", "Made from the code by `just docs`; do not edit.", ""]
-    for title, section in COMMANDS.items():
-        lines += [f"## {title}", ""]
-        for name in (name for name in section if not name.startswith("fit-")):
-            inner = {"plot": KINDS, "fit": EVERY, "help": TOPICS}.get(name, ())
-            for words in [[name], *([name, word] for word in inner)]:
-                asked = [] if words[:-1] == ["help"] else ["--help"]
-                text = run(["calibtool", *words, *asked], ROOT)
-                heading = f"### calibtool {' '.join(words)}"
-                lines += [heading, "", "```text", text.rstrip(), "```", ""]
-    return "\n".join(lines).rstrip() + "\n"
 
 
 if __name__ == "__main__":
