@@ -21,7 +21,7 @@ MANY = 4  # commands: kinds of diagrams and methods of fits count as one each
 HEAD = """\
 # Commands
 
-Made from the code by `just docs`; do not edit.
+<!-- Made from the code by `just docs`; do not edit. -->
 
 Every command has `--help`. Options of many commands are explained once, [below](#shared-options).
 """
