@@ -16,38 +16,42 @@ AIM = 0.92
 
 HEAD = f"""# Coverage of the intervals
 
-How often does a nominal 95 % interval contain the true value? Data sets are drawn from populations
-whose true values are known, and measured by `calibtool.evaluate`. The aim is 92 to 99 % in every
-cell for which an interval is given, and more is acceptable where the model is calibrated. Where an
-interval is not given for all data sets (too few events, or nothing that varied), the coverage is
-that of those given.
+**Question.** How often does a nominal 95 % interval contain the true value?
 
-The true MCE of a data set is that of the bins in which it has rows, since MCE is of these: no data
-tell about a bin without rows.
+**Method.** Data sets are drawn from populations whose true values are known, and measured by
+`calibtool.evaluate`. The aim is 92 to 99 % in every cell with an interval; more is acceptable if
+the model is calibrated. Some data sets have no interval, because of too few events or because
+nothing varied. The coverage is then that of the intervals given.
+
+The true MCE of a data set is that of the bins in which it has rows, because no data say anything
+about a bin without rows.
 
 ## The populations
 
-These were chosen where intervals fail, and none was tuned on them:
+They were chosen because intervals tend to fail there. No interval was tuned on them:
 
 {{populations}}
 
-And {CLASSES} classes whose logits are distorted. T=t reports the logits of a calibrated model
-times t: above 1 it is overconfident. `wiggly` is off by 5 points, up and down in turn, `half` is
-calibrated up to 0.7 and overconfident above.
+There are also {CLASSES} classes whose logits are distorted. T=t reports the logits of a calibrated
+model times t; above 1, it is overconfident. `wiggly` is off by 5 points, alternately up and down.
+`half` is calibrated up to 0.7 and overconfident above.
 """
 
 BESIDE = """
 ## Beside other intervals
 
-Each data set is measured with all of them, on the same 15 bins of equal width, so that all have
-the same truth: `ours`, the default; the percentile, basic and BCa bootstraps (`--ci`); and for
-RMSCE the interval of Sun et al. (2024, arXiv 2408.08998), by the formulas of its authors' code
-(`benchmarks/intervals.py` states them). It is one for the square, around a debiased sum over bins,
-with a normal limit; its lower end is 0 where their test does not reject calibration. It has no
-weights.
+Each data set is measured with all intervals, on the same 15 bins of equal width, so that all have
+the same true value:
 
-Coverage in %, and the mean width. Bold: the shortest of those that cover at least 92 % (less the
-two standard errors by which chance moves it).
+- `ours`, the default;
+- the percentile, basic and BCa bootstraps (`--ci`);
+- for RMSCE, the interval of Sun et al. (2024, arXiv 2408.08998), by the formulas of its authors'
+  code (`benchmarks/intervals.py` states them). It is an interval for the square, around a debiased
+  sum over bins, with a normal limit. Its lower end is 0 if their test does not reject calibration.
+  It does not take weights.
+
+The tables show the coverage in % and the mean width. Bold is the shortest interval that covers at
+least 92 % (less two standard errors of the simulation).
 """
 
 
@@ -61,12 +65,12 @@ def page(found: Sequence[Any], beside_text: str = "") -> str:
     described = [f"- `{name}`: {_doc(make)}" for name, make in POPULATIONS.items()]
     lines = [
         HEAD.format(populations="\n".join(described)),
-        f"Made by `python benchmarks/coverage.py` on {dates} with",
+        f"**Script.** Made by `python benchmarks/coverage.py` on {dates} with",
         f"{versions}; do not edit.",
-        f"Each cell has {_range(counts)} data sets, with {_range(draws)} replicates each; a user",
-        f"gets 1,000 by default. With {counts[0]:,} data sets, coverage of 95 % is known to",
-        f"within {error:.1f} points (one standard error). `benchmarks/results/coverage.csv` has",
-        "the sides on which intervals miss, and when each cell was made.",
+        f"Each cell has {_range(counts)} data sets, with {_range(draws)} replicates each (the",
+        f"default for users is 1,000). With {counts[0]:,} data sets, a coverage of 95 % has a",
+        f"standard error of {error:.1f} points. `benchmarks/results/coverage.csv` also has the",
+        "sides on which intervals miss, and the date of each cell.",
         "",
         "## Every metric",
         "",
@@ -74,7 +78,7 @@ def page(found: Sequence[Any], beside_text: str = "") -> str:
         "",
         "## Cells below 92 %",
         "",
-        "The most extreme of many cells lie below by chance: see the standard error.",
+        "Of many cells, some lie below by chance: see the standard error.",
         "",
         *misses(found),
         beside_text,

@@ -25,17 +25,20 @@ SPEED = """# Speed
 
 <!-- Made from `benchmarks/results/speed.json` by `just docs`; do not edit. -->
 
-L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, S is 10,000 x 10.
-Everything was measured in one run; medians. `ratio` is the other's time over ours.
+**Question.** How fast is calibtool beside other libraries and plain NumPy?
+
+**Method.** L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, and S is 10,000 x
+10. Everything was measured in one run; the table shows medians. `ratio` is the other's time over
+ours. *met* says whether the target was met.
 
 {table}
 
 {made}
 
-netcal on float32 logits stops at T = 1 without a word, so its time there is no fit.
-Times move with the machine; the ratios are what to look at. Over four runs on one day, that of
-evaluate as a process lay between 2.2x and 3.3x of the numpy pass (0.12 to 0.15 s): some 0.2 s of it
-are imports, of NumPy above all, which `--version` does not need.
+netcal on float32 logits silently stops at T = 1, so its time there is not that of a fit. Times
+depend on the machine, so compare the ratios. Over four runs on one day, `evaluate` as a process
+took between 2.2 and 3.3 times the numpy pass (0.12 to 0.15 s). About 0.2 s of it are imports,
+mostly of NumPy, which `--version` does not need.
 
 ## Errors without bins, many metrics at once
 
@@ -133,7 +136,7 @@ def arena() -> str:
     two = sum(one["classes"] == 2 for one in record["sets"])
     about = (
         f"Measured on {record['date']}: {two} sets of two classes, {len(record['sets']) - two} of "
-        f"more, at most {record['rows']:,} rows a set."
+        f"more, at most {record['rows']:,} rows per set."
     )
     return "\n".join(["", *lines, "", about, "", ""])
 
@@ -531,7 +534,9 @@ def _gate_table(
     sets = sorted({one["sets"] for one in gate()})
     said = " to ".join(f"{count}" for count in sets)
     error = 100 * (0.025 * 0.975 / sets[0]) ** 0.5
-    note = f"{said} test sets a cell: chance moves 2.5 by up to {error:.1f} (a standard deviation)."
+    note = (
+        f"{said} test sets per cell: chance moves 2.5 by up to {error:.1f} (a standard deviation)."
+    )
     return "\n".join(["", *markdown.table(head, rows), "", note, "", ""])
 
 
@@ -557,7 +562,7 @@ def compare_null() -> str:
     rows.append(["any star", *(_per_cent(one["any_after_holm"]) for one in cells)])
     least = min(one["simulations"] for one in cells)
     note = (
-        f"{least} pairs a column, {record['resamples']} resamples: chance moves 5 by "
+        f"{least} pairs per column, {record['resamples']} resamples: chance moves 5 by "
         f"{100 * (0.05 * 0.95 / least) ** 0.5:.1f} (a standard deviation)."
     )
     return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
@@ -680,9 +685,10 @@ def clusters() -> str:
         shares = [(100 * c["rows_alone"], 100 * c["clusters"]) if c else None for c in own]
         rows.append([name, *(f"{pair[0]:.0f} / {pair[1]:.0f}" if pair else "" for pair in shares)])
     least = min(c["simulations"] for c in cells)
+    error = 100 * (0.95 * 0.05 / least) ** 0.5
     note = (
-        f"{least} data sets a column: chance moves 95 by {100 * (0.95 * 0.05 / least) ** 0.5:.1f} "
-        "(a standard deviation), and the metrics of a column together."
+        f"{least} data sets per column: chance moves 95 by {error:.1f} (a standard deviation), "
+        "and the metrics of a column together."
     )
     return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
 
@@ -720,10 +726,17 @@ def cluster() -> str:
         for name in ("threads:1", "threads:2", "local:1", "local:2")
     ]
     sizes = {name: _of_state(found[name]) for name in ("state", "state_of_cells")}
-    titles = ["workers", "reading", "tasks", "handing them out", "slower", "rows a task to keep up"]
+    titles = [
+        "workers",
+        "reading",
+        "tasks",
+        "handing them out",
+        "slower",
+        "rows per task to keep up",
+    ]
     paper, facts = _on_paper(found)
     return CLUSTER.format(
-        measured="\n".join(markdown.table(["", "s", "ns a row"], measured)),
+        measured="\n".join(markdown.table(["", "s", "ns per row"], measured)),
         paper="\n".join(markdown.table(titles, paper)),
         start=f"{found['start_seconds']['local:2']:.0f}",
         ratio=f"{found['ratio_local2_threads2']:.2f}",
@@ -734,25 +747,25 @@ def cluster() -> str:
 CLUSTER = """
 {measured}
 
-Measured on {cores} cores with a load of {load:.1f}, the work itself and that of others: {rows}
-rows of two columns (p, clicked) in parquet from the page cache, `ece,ada-ece,nll,brier`,
-medians of rounds that alternate; the same bits from all. Two processes of Dask took {ratio}
-times as long as two threads (the median of the rounds' ratios), and {start} s more to start.
+Measured on {cores} cores with a load of {load:.1f}, including the work of others: {rows} rows of
+two columns (p, clicked) in parquet from the page cache, `ece,ada-ece,nll,brier`, as medians of
+alternating rounds. All gave the same bits. Two processes of Dask took {ratio} times as long as two
+threads (the median of the rounds' ratios), and {start} s more to start.
 
-A summary for these metrics has {state}. What `calibtool cells` keeps has {state_of_cells}. The
-scheduler handed out {tasks_a_second:,} empty tasks a second.
+A summary for these metrics has {state}. The default layout of `calibtool cells` has
+{state_of_cells}. The scheduler handed out {tasks_a_second:,} empty tasks per second.
 
-What follows from that, on paper, for 1e12 rows: {parts} parts of {part_rows:,} rows, added up
-{width} at a time in {levels} levels. Nobody has run this. Disks and networks have to deliver
-{speed} million rows a second and worker.
+On paper, 1e12 rows are {parts} parts of {part_rows:,} rows, added {width} at a time in {levels}
+levels. Nobody has run this. Disks and networks would have to deliver {speed} million rows per
+second and worker.
 
 {paper}
 
-The sum of up to {batch} parts comes back at a time: {states} summaries, {gigabytes} GB, and
-{adding} s of adding, for the command in all: that does not saturate. The scheduler does: tasks
-of {width} parts keep {full} workers busy. Beyond, larger row groups help, since a part is never
-less than one (the last column says how many rows a task needs), or several schedulers, each
-with some of the days, by `calibtool cells` and `calibtool merge`.
+The command receives sums of up to {batch} parts: {states} summaries, {gigabytes} GB, and {adding} s
+of adding in total. That is not the limit. The scheduler is: tasks of {width} parts keep {full}
+workers busy. With more workers, use larger row groups, because a part is at least one row group (the last
+column says how many rows a task needs). Or use several schedulers, each with some of the days, with
+`calibtool cells` and `calibtool merge`.
 
 """
 
@@ -847,7 +860,7 @@ def monitor_delay() -> str:
     ]
     ours, theirs = ({one[name]["streams"] for one in cells} for name in list(names)[:2])
     note = (
-        f"{min(ours)} to {max(ours)} streams a line, {max(theirs)} of them with the test of before "
+        f"{min(ours)} to {max(ours)} streams per line, {max(theirs)} of them with the earlier test "
         "(the spread of a share of 60 is at most 6 percentage points)."
     )
     return "\n".join(["", *markdown.table(titles, rows), "", note, "", ""])
