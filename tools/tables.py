@@ -763,9 +763,9 @@ second and worker.
 
 The command receives sums of up to {batch} parts: {states} summaries, {gigabytes} GB, and {adding} s
 of adding in total. That is not the limit. The scheduler is: tasks of {width} parts keep {full}
-workers busy. With more workers, use larger row groups, because a part is at least one row group (the last
-column says how many rows a task needs). Or use several schedulers, each with some of the days, with
-`calibtool cells` and `calibtool merge`.
+workers busy. With more workers, use larger row groups, because a part is at least one row group
+(the last column says how many rows a task needs). Or use several schedulers, each with some of the
+days, with `calibtool cells` and `calibtool merge`.
 
 """
 
