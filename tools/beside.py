@@ -8,34 +8,35 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "beside.json"
-NONE = "-"
 
 
 def beside() -> str:
-    """Return the few rows of the README: yes, or a dash."""
-    record = json.loads(RESULTS.read_text(encoding="utf-8"))
-    rows = [
-        [row["task"], *("yes" if cell else NONE for cell in _cells(row, record))]
-        for row in record["rows"]
-        if row["short"]
-    ]
-    return _table(record, rows)
+    """Return the table of the README: a few rows."""
+    return _table(short=True)
 
 
 def beside_all() -> str:
-    """Return every row, with the names that do the task."""
-    record = json.loads(RESULTS.read_text(encoding="utf-8"))
-    rows = []
+    """Return the table of every row."""
+    return _table()
+
+
+def beside_names() -> str:
+    """Return the names that do each task, one task per line."""
+    record = _record()
+    lines = []
     for row in record["rows"]:
         ours, *theirs = _cells(row, record)
-        rows.append(
-            [
-                row["task"],
-                ", ".join(_ours(name) for name in _names(ours)) or NONE,
-                *(", ".join(_theirs(name) for name in _names(cell)) or NONE for cell in theirs),
-            ]
-        )
-    return _table(record, rows)
+        named = [("calibtool", [_ours(name) for name in _names(ours)])]
+        for tool, cell in zip(record["versions"], theirs, strict=True):
+            named.append((tool, [_theirs(name) for name in _names(cell)]))
+        said = "; ".join(f"{tool} {', '.join(names)}" for tool, names in named if names)
+        lines.append(f"- **{row['task']}**: {said}.")
+    return "\n".join(["", *lines, "", ""])
+
+
+def _record() -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return record
 
 
 def _cells(row: dict[str, Any], record: dict[str, Any]) -> list[str]:
@@ -47,9 +48,8 @@ def _names(cell: str) -> list[str]:
 
 
 def _ours(name: str) -> str:
-    kind, _, rest = name.partition(" ")
-    if kind == "command":
-        return f"`calibtool {rest}`"
+    """Return the name of a command, an option, a metric, a calibrator or a function."""
+    _, _, rest = name.partition(" ")
     return f"`{rest}`" if rest else f"`{'calibtool' if '.' in name else 'ct'}.{name}`"
 
 
@@ -61,7 +61,14 @@ def _theirs(name: str) -> str:
     return f"`{'.'.join(parts[-2:] if method else parts[-1:])}{parameter}{rest}`"
 
 
-def _table(record: dict[str, Any], rows: list[list[str]]) -> str:
+def _table(*, short: bool = False) -> str:
+    """Return a column per tool, with its version: yes, or a dash."""
+    record = _record()
     titles = ["", "calibtool", *(f"{tool} {at}" for tool, at in record["versions"].items())]
-    lines = [titles, ["---"] * len(titles), *rows]
+    lines = [titles, ["---"] * len(titles)]
+    lines += [
+        [row["task"], *("yes" if cell else "-" for cell in _cells(row, record))]
+        for row in record["rows"]
+        if row["short"] or not short
+    ]
     return "\n".join(["", *("| " + " | ".join(line) + " |" for line in lines), "", ""])

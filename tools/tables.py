@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import layers
-from beside import beside, beside_all
+from beside import beside, beside_all, beside_names
 from scipy.stats import binom
 
 from calibtool.calibrators.registry import METHODS
@@ -863,6 +863,7 @@ MADE = {
     "arena": arena,
     "beside": beside,
     "beside_all": beside_all,
+    "beside_names": beside_names,
     "choice": choice,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
