@@ -8,6 +8,7 @@ from functools import cache
 import blocks
 import commands_page
 import pytest
+import tables
 
 from calibtool.cli.main import COMMANDS
 
@@ -60,6 +61,21 @@ def test_links_of_the_page_of_commands_lead_to_its_headings():
     page = commands_page.page()
     headings = {commands_page.anchor(text) for text in re.findall(r"^#+ ([^\n]+)$", page, FLAGS)}
     assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= headings
+
+
+# tables made of the code; all others hold what benchmarks measured
+OF_CODE = {"beside", "beside_all", "beside_names", "calibrators", "conventions", "house", "losses"}
+
+
+def test_a_table_of_a_benchmark_stands_on_one_page_and_that_is_evidence():
+    evidence = blocks.ROOT / "docs" / "evidence"
+    made = [
+        (name, page.parent == evidence)
+        for page in PAGES
+        for name in re.findall(r"^<!-- made by tools/docs\.py: (\w+) -->$", page.read_text(), FLAGS)
+    ]
+    assert sorted(name for name, shown in made if shown) == sorted(tables.MADE.keys() - OF_CODE)
+    assert {name for name, shown in made if not shown} <= OF_CODE
 
 
 # flags of the commands of others that pages show: gh, pip, torchrun, lm-evaluation-harness
