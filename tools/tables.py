@@ -28,9 +28,9 @@ SPEED = """# Speed
 
 **Question.** How fast is calibtool beside other libraries and plain NumPy?
 
-**Method.** L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, and S is 10,000 x
-10. Everything was measured in one run; the table shows medians. `ratio` is the other's time over
-ours. *met* says whether the target was met.
+**Method.** L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, and S 10,000 x 10.
+Everything was measured in one run; the table shows medians. `ratio` is the other's time over ours.
+*met* says whether the target was met.
 
 {table}
 
