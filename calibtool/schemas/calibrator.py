@@ -20,6 +20,7 @@ from calibtool.schemas.keywords import (
     TEXT,
     Schema,
     array,
+    finished,
     has,
     mapping,
     nullable,
@@ -140,12 +141,13 @@ def _uniform() -> Schema:
 
 def _fitted() -> Schema:
     """Return the schema of the record of a fit, of which every key may be absent or null."""
-    known = of_fields(
+    known: dict[str, Schema] = of_fields(
         FitRecord,
         kind=one_of(("", "logits", "probs", CONFIDENCE)),
         prior=array(SHARE),
-        options={"type": "object"},
+        options=mapping({}),
     )
+    known["calibtool"] = TEXT  # the version that wrote it
     return record({name: nullable(value) for name, value in known.items()}, known)
 
 
@@ -153,8 +155,8 @@ def _of_confidences() -> Schema:
     """Return what the keys of classes are: null in a calibrator of confidences, else their number
     and, perhaps, their names."""
     none = has(classes=NULL, class_names=NULL, kind={"const": CONFIDENCE})
-    names = {"classes": whole(2), "class_names": nullable(array(TEXT, least=2))}
-    of_classes = record(names, ("class_names",))
+    names = nullable(array(TEXT, least=2))
+    of_classes = record({"classes": whole(2), "class_names": names}, ("class_names",))
     kind = {"not": has(kind={"not": NULL})}
     second = has(version={"not": {"const": 1}})
     return when(second, when(kind, of_classes, none), of_classes)
@@ -166,7 +168,7 @@ def definitions() -> dict[str, Schema]:
 
 
 def _calibrator() -> Schema:
-    head = {
+    head: dict[str, Schema] = {
         "format": {"const": FORMAT},
         "version": {"enum": [*range(1, VERSION + 1)]},
         "method": one_of(EVERY),
@@ -182,6 +184,4 @@ def _calibrator() -> Schema:
 
 def calibrator() -> Schema:
     """Return the schema of a calibrator file."""
-    from calibtool.schemas.keywords import finished
-
     return finished(FORMAT, CALIBRATOR, definitions())

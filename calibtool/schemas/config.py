@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from calibtool.analysis.significance.registry import TESTS
 from calibtool.decisions.limit import RELATIONS
@@ -21,7 +20,6 @@ from calibtool.schemas.keywords import (
     of_type,
     one_of,
     ref,
-    when,
     whole,
 )
 
@@ -46,20 +44,24 @@ def config() -> Schema:
         **{key: _setting(key) for key in SETTINGS},
     }
     table: Schema = {"type": "object", "properties": settings, "additionalProperties": False}
-    within = ref("check")
-    for key in reversed(PATH):
-        within = has(**{key: within})
-    found = {"type": "object", **when(_lies_at(PATH), within, has(check=ref("check")))}
     requirement = {"type": "string", "pattern": _requirement()}
-    return finished(TITLE, found, {"check": table, "requirement": requirement})
+    return finished(TITLE, _places(ref("check")), {"check": table, "requirement": requirement})
 
 
-def _lies_at(path: Iterable[str]) -> Schema:
-    """Return the condition that there is a table at these keys."""
-    found: Schema = {}
-    for key in reversed([*path]):
-        found = has(**{key: found})
-    return {**found, "type": "object"}
+def _places(table: Schema) -> Schema:
+    """Return a document that has the table at one of its two places."""
+    outer, *inner = PATH
+    held = table
+    for key in reversed(inner):
+        held = {"type": "object", "properties": {key: held}}
+    needed: Schema = {}
+    for key in reversed(PATH):
+        needed = has(**{key: needed})
+    return {
+        "type": "object",
+        "properties": {"check": table, outer: held},
+        "anyOf": [has(check={}), needed],
+    }
 
 
 def _setting(key: str) -> Schema:

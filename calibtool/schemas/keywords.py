@@ -94,7 +94,7 @@ def when(condition: Schema, then: Schema, otherwise: Schema | None = None) -> Sc
 
 def has(**properties: Schema) -> Schema:
     """Return the condition that an object has these keys, with such values."""
-    return {"required": [*properties], "properties": properties}
+    return {"type": "object", "required": [*properties], "properties": properties}
 
 
 def of_fields(cls: type, numbers: Schema = FINITE, **known: Schema) -> dict[str, Schema]:
@@ -179,7 +179,7 @@ def finished(title: str, schema: Schema, definitions: Mapping[str, Schema]) -> S
         if name not in used:
             used[name] = every[name]
             waiting |= _refers(every[name])
-    head = {"$schema": DRAFT, "title": title}
+    head = {"$schema": DRAFT, "title": title, "description": ""}  # which stays in this place
     defs = {"$defs": {name: used[name] for name in every if name in used}} if used else {}
     return {**head, **schema, **defs}
 

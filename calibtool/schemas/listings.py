@@ -71,6 +71,12 @@ def losses() -> Schema:
     return document("calibtool-losses", {"losses": array(record(known))})
 
 
+def schemas() -> Schema:
+    """Return the schema of the list of schemas."""
+    known = dict.fromkeys(("schema", "of", "written_by"), TEXT)
+    return document("calibtool-schemas", {"schemas": array(record(known), least=1)})
+
+
 def diagram() -> Schema:
     """Return the schema of the data of a diagram, whose parts are tables of its own."""
     return document(

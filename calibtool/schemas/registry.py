@@ -6,50 +6,58 @@ from importlib import import_module
 from typing import NamedTuple
 
 from calibtool.errors import UsageError, near
+from calibtool.reports.table import Table
 from calibtool.schemas.keywords import Schema
 
 PREFIX = "calibtool-"  # of the format of most documents, which their schemas are named after
 
 
 class Entry(NamedTuple):
-    """A schema: what it is of, and the module of this package whose function of the same name, with
-    _ for -, makes it."""
+    """A schema.
 
-    line: str
+    Attributes:
+        of: what it is of.
+        by: the commands that write such a document.
+        module: of this package; its function of the same name, with _ for -, makes the schema.
+    """
+
+    of: str
+    by: str
     module: str
 
 
 SCHEMAS = {
-    "report": Entry("A report: evaluate FILE, fit; the baseline of check.", "report"),
-    "reports": Entry("Reports side by side: evaluate FILE FILE.", "report"),
-    "check": Entry("Verdicts on requirements: check.", "check"),
-    "comparison": Entry("Models on the same rows: compare.", "comparison"),
-    "slices": Entry("Metrics by slice: evaluate --by.", "slices"),
-    "found-slices": Entry("Slices that a search has found: slices.", "slices"),
-    "monitor": Entry("Calibration over time: monitor.", "monitor"),
-    "monitor-slices": Entry("Calibration over time in slices: monitor --by.", "monitor"),
-    "selection": Entry("Calibrators ranked: select.", "selection"),
-    "tests": Entry("Tests of perfect calibration: test.", "significance"),
-    "implied": Entry("Metrics without labels: estimate.", "estimated"),
-    "prior": Entry("Class shares without labels: estimate --labelled.", "estimated"),
-    "threshold": Entry("A threshold, and its file: threshold.", "decided"),
-    "costs": Entry("What decisions cost: threshold --cost.", "decided"),
-    "sets": Entry("Prediction sets, and their file: sets.", "decided"),
-    "set-report": Entry("Prediction sets, measured: evaluate --sets.", "decided"),
-    "convention": Entry("The numbers of a library: evaluate --as.", "conventions"),
-    "conventions": Entry("The ECE of every library: evaluate --conventions.", "conventions"),
-    "training": Entry("The report of a run: train.", "training"),
-    "sweep": Entry("The runs of a sweep: train --sweep.", "training"),
-    "gamma-search": Entry("The search for gamma: train --gamma-search.", "training"),
-    "inspection": Entry("What would be read from a file: inspect.", "listings"),
-    "predictions": Entry("Predictions in memory, without their rows: to_dict.", "listings"),
-    "metrics": Entry("The list of metrics: metrics.", "listings"),
-    "losses": Entry("The list of losses: losses.", "listings"),
-    "diagram": Entry("The data of a diagram: plot --data.", "listings"),
-    "error": Entry("An error in place of a document: any command.", "listings"),
-    "calibrator": Entry("A calibrator file, of any version: fit -o.", "calibrator"),
-    "cells": Entry("header.json of a file of cells: cells.", "cells"),
-    "config": Entry("calibtool.toml: check.", "config"),
+    "report": Entry("a report, and the baseline of `check`", "evaluate, fit", "report"),
+    "reports": Entry("reports side by side", "evaluate FILE FILE", "report"),
+    "check": Entry("verdicts on requirements", "check", "check"),
+    "comparison": Entry("models on the same rows", "compare", "comparison"),
+    "slices": Entry("metrics by slice", "evaluate --by", "slices"),
+    "found-slices": Entry("slices that a search has found", "slices", "slices"),
+    "monitor": Entry("calibration over time", "monitor", "monitor"),
+    "monitor-slices": Entry("calibration over time by slice", "monitor --by", "monitor"),
+    "selection": Entry("calibrators, the best first", "select", "selection"),
+    "tests": Entry("tests of perfect calibration", "test", "significance"),
+    "implied": Entry("metrics without labels", "estimate", "estimated"),
+    "prior": Entry("class shares without labels", "estimate --labelled", "estimated"),
+    "threshold": Entry("a threshold, and its file", "threshold", "decided"),
+    "costs": Entry("what decisions cost", "threshold --cost", "decided"),
+    "sets": Entry("prediction sets, and their file", "sets", "decided"),
+    "set-report": Entry("prediction sets, measured", "evaluate --sets", "decided"),
+    "convention": Entry("the numbers of a library", "evaluate --as", "conventions"),
+    "conventions": Entry("the ECE of each library", "evaluate --conventions", "conventions"),
+    "training": Entry("the report of a run", "train", "training"),
+    "sweep": Entry("the runs of a sweep", "train --sweep", "training"),
+    "gamma-search": Entry("the search for a gamma", "train --gamma-search", "training"),
+    "inspection": Entry("what would be read from a file", "inspect", "listings"),
+    "predictions": Entry("predictions, without their rows", "to_dict() in Python", "listings"),
+    "metrics": Entry("the list of metrics", "metrics", "listings"),
+    "losses": Entry("the list of losses", "losses", "listings"),
+    "schemas": Entry("this list", "schema", "listings"),
+    "diagram": Entry("the data of a diagram", "plot --data", "listings"),
+    "error": Entry("an error in place of a document", "any, with --format json", "listings"),
+    "calibrator": Entry("a calibrator file of any version", "fit -o", "calibrator"),
+    "cells": Entry("header.json in a file of cells", "cells, merge", "cells"),
+    "config": Entry("calibtool.toml", "check --init", "config"),
 }
 
 
@@ -66,4 +74,22 @@ def schema(name: str) -> Schema:
         raise UsageError(f"there is no schema {name!r}{near(known, SCHEMAS)}")
     module = import_module(f"calibtool.schemas.{SCHEMAS[known].module}")
     made: Schema = getattr(module, known.replace("-", "_"))()
-    return made
+    entry = SCHEMAS[known]
+    return {**made, "description": f"{entry.of} ({entry.by})"}
+
+
+def table() -> Table:
+    """Return a row per schema."""
+    records = [
+        {"schema": name, "of": entry.of, "written_by": entry.by} for name, entry in SCHEMAS.items()
+    ]
+    return Table(
+        kind="calibtool-schemas",
+        head="JSON Schemas (draft 2020-12) of what calibtool writes and reads",
+        titles=("schema", "of", "written by"),
+        cells=[[*record.values()] for record in records],
+        records=records,
+        key="schemas",
+        notes=["Print a schema: calibtool schema NAME. Write it for an editor: -o FILE."],
+        left=("of", "written by"),
+    )
