@@ -26,7 +26,15 @@ from calibtool.streaming.summary import VIEWS, DataShape, Layout
 
 def cells() -> Schema:
     """Return the schema of `header.json` in a file of cells."""
-    sums = mapping(array(COUNT, least=1)) | {"propertyNames": {"pattern": "^[a-z-]+/.+$"}}
+    sums = mapping(array(COUNT, least=1)) | {
+        "propertyNames": {"pattern": "^[a-z-]+/.+$"},
+        # a view is whole: weight, scores and outcomes
+        "dependentRequired": {
+            f"{view}/{kind}": [f"{view}/{other}" for other in "npy" if other != kind]
+            for view in VIEWS
+            for kind in ("n", "p", "y", "w2", "pp", "py")
+        },
+    }
     of_top = {"properties": {"views": array({"const": "top"})}}
     return document(
         FORMAT,

@@ -1,8 +1,12 @@
-"""The schema of a configuration: calibtool.toml, or what pyproject.toml has of it."""
+"""The schema of a configuration: calibtool.toml, or its table in pyproject.toml.
+
+It uses no keyword that is younger than draft 7, which editors of TOML know.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from calibtool.analysis.significance.registry import TESTS
 from calibtool.decisions.limit import RELATIONS
@@ -12,8 +16,8 @@ from calibtool.gate.requirement import EVIDENCE, SETS
 from calibtool.metrics.registry import ALIASES, METRICS
 from calibtool.schemas.keywords import (
     FLAG,
+    TEXT,
     Schema,
-    array,
     finished,
     has,
     number,
@@ -31,21 +35,19 @@ _NUMBERS: dict[str, Schema] = {
     "level": number(1 / MOST_RESAMPLES, 1 - 1 / MOST_RESAMPLES),
     "seed": whole(0, MOST_SEED),
 }
+_LIMIT = r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?\s*%?"
 
 
 def config() -> Schema:
-    """Return the schema of calibtool.toml.
-
-    It uses no keyword that is younger than draft 7, which editors of TOML know.
-    """
-    require = ref("requirement")
-    settings = {
-        "require": {"anyOf": [require, array(require)]},
-        **{key: _setting(key) for key in SETTINGS},
-    }
-    table: Schema = {"type": "object", "properties": settings, "additionalProperties": False}
-    requirement = {"type": "string", "pattern": _requirement()}
-    return finished(TITLE, _places(ref("check")), {"check": table, "requirement": requirement})
+    """Return the schema of calibtool.toml."""
+    requirement = [ref("requirement")]
+    # one text, or a list of them: what is wrong in a list is then shown at its item
+    items = {**TEXT, "allOf": requirement}
+    require = {"type": ["string", "array"], "allOf": requirement, "items": items}
+    settings = {"require": require, **{key: _setting(key) for key in SETTINGS}}
+    table = {"type": "object", "properties": settings, "additionalProperties": False}
+    definitions = {"check": table, "requirement": _requirement()}
+    return finished(TITLE, _places(ref("check")), definitions)
 
 
 def _places(table: Schema) -> Schema:
@@ -73,22 +75,36 @@ def _setting(key: str) -> Schema:
     return {str: _NO_NUL, bool: FLAG}.get(kind) or of_type(kind)
 
 
-def _requirement() -> str:
-    """Return the regular expression of a requirement: what it is about, and its limit.
+def _requirement() -> Schema:
+    """Return the forms of a requirement: of a metric, of a test, of evidence.
 
     Options of metrics, and which limits can be met, are for the reader to check.
     """
-    names = sorted({*METRICS, *ALIASES}, key=lambda name: (-len(name), name))
-    letters = {name: re.escape(name).replace(r"\-", "[-_]") for name in names}
-    metric = rf"(?:{'|'.join(letters.values())})\s*(?:\(.*\))?"
-    of = [
-        metric,
-        rf"delta\s*\(\s*{metric}\s*\)",
-        rf"p\s*\(\s*(?:{'|'.join(TESTS)})\s*\)",
-        rf"e\s*\(\s*(?:{'|'.join(EVIDENCE)})\s*\)",
-        *SETS,
+    metrics = _any_case([*METRICS, *ALIASES])
+    forms = (
+        (rf"(?:(?:delta\s*\(\s*)?(?:{metrics})|{'|'.join(SETS)})(?:[\s()][^<>]*)?", RELATIONS),
+        (rf"p\s*\(\s*(?:{'|'.join(TESTS)})\s*\)[^<>]*", (">=", ">")),
+        (rf"e\s*\(\s*(?:{'|'.join(EVIDENCE)})\s*\)\s*", ("<=", "<")),
+    )
+    patterns = [
+        rf"^\s*(?:worst\s*\(\s*)?{subject}(?:{'|'.join(relations)})\s*{_LIMIT}\s*(?:\sby\s+.+)?$"
+        for subject, relations in forms
     ]
-    every = "|".join(of)
-    subject = rf"(?:{every}|worst\s*\(\s*(?:{every})\s+by\s+[^()]+\))"
-    limit = rf"(?:{'|'.join(RELATIONS)})\s*[-+.\d][^<>=\s]*\s*%?"
-    return rf"^\s*{subject}\s*{limit}\s*(?:\sby\s+.+)?$"
+    return {"anyOf": [{"pattern": pattern} for pattern in patterns]}
+
+
+def _any_case(names: Iterable[str]) -> str:
+    """Return a regular expression of names of metrics, whose case does not matter, and in which _
+    stands for - too.
+
+    >>> _any_case(["o:e", "nll-2"])
+    '[oO]:[eE]|[nN][lL][lL][-_]2'
+    """
+    letters = {"-": "[-_]"}
+
+    def of(letter: str) -> str:
+        return letters.get(letter) or (
+            f"[{letter}{letter.upper()}]" if letter.isalpha() else re.escape(letter)
+        )
+
+    return "|".join("".join(map(of, name)) for name in names)
