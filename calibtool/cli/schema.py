@@ -58,7 +58,7 @@ def schema(name: str | None, format_: str, output: str | None) -> None:
     if format_ not in ("table", "json"):
         raise UsageError(f"--format {format_} is for the list of schemas; a schema is JSON")
     made = registry.schema(name)
-    if name == "config":
+    if name.removeprefix(registry.PREFIX) == "config":
         made = _with_help(made)
     out.emit(json_text(made, indent=2) + "\n", output)
 

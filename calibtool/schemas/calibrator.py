@@ -59,7 +59,7 @@ def _condition() -> Schema:
     return {**record(known | ends, ("missing", "value", *ends)), "anyOf": says}
 
 
-def _parameters(inner: Schema) -> dict[str, Schema]:
+def parameters(inner: Schema) -> dict[str, Schema]:
     """Return the schema of the parameters of each map; `inner` is that of the maps in it."""
     weight = [_NUMBER, array(_NUMBER, least=2), array(array(_NUMBER, least=2), least=2)]
     bend = record({**_curve(Bend)["properties"], "floor": INSIDE})
@@ -116,9 +116,9 @@ def _map() -> Schema:
         when(
             {"properties": {"map": {"enum": [name, None] if name == "temperature" else [name]}}}
             | ({} if name == "temperature" else {"required": ["map"]}),
-            {"properties": {"parameters": parameters}},
+            {"properties": {"parameters": known}},
         )
-        for name, parameters in _parameters(ref("map")).items()
+        for name, known in parameters(ref("map")).items()
     ]
     found = record({"map": nullable(one_of(MAPS)), "parameters": {"type": "object"}}, ("map",))
     return {**found, "allOf": rules}

@@ -16,6 +16,7 @@ from calibtool.gate.requirement import EVIDENCE, SETS
 from calibtool.metrics.registry import ALIASES, METRICS
 from calibtool.schemas.keywords import (
     FLAG,
+    LIMIT,
     TEXT,
     Schema,
     finished,
@@ -35,7 +36,6 @@ _NUMBERS: dict[str, Schema] = {
     "level": number(1 / MOST_RESAMPLES, 1 - 1 / MOST_RESAMPLES),
     "seed": whole(0, MOST_SEED),
 }
-_LIMIT = r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?\s*%?"
 
 
 def config() -> Schema:
@@ -87,7 +87,7 @@ def _requirement() -> Schema:
         (rf"e\s*\(\s*(?:{'|'.join(EVIDENCE)})\s*\)\s*", ("<=", "<")),
     )
     patterns = [
-        rf"^\s*(?:worst\s*\(\s*)?{subject}(?:{'|'.join(relations)})\s*{_LIMIT}\s*(?:\sby\s+.+)?$"
+        rf"^\s*(?:worst\s*\(\s*)?{subject}(?:{'|'.join(relations)})\s*{LIMIT}\s*(?:\sby\s+.+)?$"
         for subject, relations in forms
     ]
     return {"anyOf": [{"pattern": pattern} for pattern in patterns]}

@@ -16,6 +16,7 @@ from calibtool.schemas.keywords import (
     FINITE,
     FLAG,
     INSIDE,
+    LIMIT,
     NUMBER,
     SHARE,
     TEXT,
@@ -35,6 +36,8 @@ from calibtool.schemas.keywords import (
 )
 from calibtool.schemas.report import DATA, DEFINITIONS, ESTIMATE, P_VALUE
 
+_TARGETS = "|".join(rf"{name}\s*{subject.relation}" for name, subject in SUBJECTS.items())
+_TARGET: Schema = {"type": "string", "pattern": rf"^\s*(?:{_TARGETS})\s*{LIMIT}\s*$"}
 _NAMES = nullable(array(TEXT, least=2))
 _COSTS = record({"cost": mapping(mapping(number(0, DEAREST))), "reject": nullable(FINITE)})
 
@@ -57,7 +60,7 @@ def threshold() -> Schema:
     return document(
         threshold_file.FORMAT,
         {
-            "target": {"type": "string", "pattern": rf"^\s*({'|'.join(SUBJECTS)})\s*[<>]"},
+            "target": _TARGET,
             "delta": INSIDE,
             "threshold": {"anyOf": [line, mapping(line, least=1)]},
             "accepts": TEXT,

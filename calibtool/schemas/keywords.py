@@ -40,6 +40,8 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
+# A limit as users write it, "0.05" or "5 %", as part of a regular expression.
+LIMIT = r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?\s*%?"
 # A number of a report: JSON has no infinities and no NaN, so that they are written as texts.
 NUMBER = ref("number")
 _NUMBER: Schema = {"anyOf": [{"type": "number"}, {"enum": ["inf", "-inf", "nan"]}]}

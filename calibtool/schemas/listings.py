@@ -29,7 +29,9 @@ from calibtool.schemas.report import BETTER
 
 def inspection() -> Schema:
     """Return the schema of what `calibtool inspect` finds."""
-    return document("calibtool-inspection", of_fields(Inspection))
+    found = of_fields(Inspection)
+    found["recognised_as"] = found.pop("format")
+    return document("calibtool-inspection", found)
 
 
 def predictions() -> Schema:
