@@ -7,7 +7,7 @@ from functools import cache
 
 from jsonschema import Draft202012Validator
 
-from calibtool.schemas.registry import schema
+from calibtool.reports.schemas.registry import schema
 
 # keywords whose schemas are of a part of the document, and those of the same place in it
 BELOW = ("items", "additionalProperties", "prefixItems")

@@ -28,7 +28,7 @@ LAYERS = (
     ("analysis", "decisions"),
     ("gate", "diagrams"),
     ("reports",),
-    ("schemas", "train", "plot", "sklearn", "testing"),
+    ("train", "plot", "sklearn", "testing"),
     ("cli",),
     ("__main__",),  # `python -m calibtool`: nothing imports it
 )

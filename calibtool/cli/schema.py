@@ -22,7 +22,7 @@ class Name(click.ParamType[str]):
     ) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
-        from calibtool.schemas.registry import SCHEMAS
+        from calibtool.reports.schemas.registry import SCHEMAS
 
         found = (name for name in SCHEMAS if name.startswith(incomplete))
         return [CompletionItem(name, help=SCHEMAS[name].of) for name in found]
@@ -50,7 +50,7 @@ def schema(name: str | None, format_: str, output: str | None) -> None:
     from calibtool.cli import output as out
     from calibtool.errors import UsageError
     from calibtool.formatting import json_text
-    from calibtool.schemas import registry
+    from calibtool.reports.schemas import registry
 
     if name is None:
         out.show(registry.table(), format_, output)

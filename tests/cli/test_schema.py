@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 from valid import require_valid
 
 from calibtool.diagrams.registry import KINDS
-from calibtool.schemas.registry import SCHEMAS
+from calibtool.reports.schemas.registry import SCHEMAS
 
 FEW = ("--resamples", "20")
 JSON = ("--format", "json")

@@ -8,7 +8,7 @@ from calibtool.diagrams import data_file
 from calibtool.diagrams.registry import KINDS
 from calibtool.metrics.registry import METRICS, SECTIONS
 from calibtool.reports.metrics import FIELDS as OF_METRICS
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     FLAG,
@@ -24,7 +24,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import BETTER
+from calibtool.reports.schemas.report import BETTER
 
 
 def inspection() -> Schema:

@@ -9,7 +9,7 @@ from calibtool.gate import baseline
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.grammar import VIEWS
 from calibtool.metrics.registry import METRICS
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     INSIDE,

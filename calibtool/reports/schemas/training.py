@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     NUMBER,
@@ -15,7 +15,7 @@ from calibtool.schemas.keywords import (
     record,
     whole,
 )
-from calibtool.schemas.report import VIEW
+from calibtool.reports.schemas.report import VIEW
 
 _ENDS = ("value", "corrected", "low", "high")
 

@@ -10,8 +10,8 @@ from calibtool.decisions.point import Lacking, Share
 from calibtool.decisions.set_scores import METHODS, MOST_PENALTY, RANDOMIZED
 from calibtool.decisions.target import SUBJECTS
 from calibtool.evaluation.resampling import MOST_SEED
-from calibtool.schemas import calibrator
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas import calibrator
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     FLAG,
@@ -34,7 +34,7 @@ from calibtool.schemas.keywords import (
     when,
     whole,
 )
-from calibtool.schemas.report import DATA, DEFINITIONS, ESTIMATE, P_VALUE
+from calibtool.reports.schemas.report import DATA, DEFINITIONS, ESTIMATE, P_VALUE
 
 _TARGETS = "|".join(rf"{name}\s*{subject.relation}" for name, subject in SUBJECTS.items())
 _TARGET: Schema = {"type": "string", "pattern": rf"^\s*(?:{_TARGETS})\s*{LIMIT}\s*$"}

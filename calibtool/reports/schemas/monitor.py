@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibtool.analysis.monitoring.period import ScoreRange
 from calibtool.data.predictions import KIND_NAMES
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FLAG,
     INSIDE,
@@ -19,7 +19,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import LEVEL
+from calibtool.reports.schemas.report import LEVEL
 
 _PERIOD = {
     "period": TEXT,

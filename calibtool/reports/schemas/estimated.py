@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibtool.analysis.implied import ImpliedMetric
 from calibtool.analysis.label_shift import ClassShare
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     INSIDE,
     NUMBER,
@@ -17,7 +17,7 @@ from calibtool.schemas.keywords import (
     of_fields,
     record,
 )
-from calibtool.schemas.report import DATA, DEFINITIONS, METRIC
+from calibtool.reports.schemas.report import DATA, DEFINITIONS, METRIC
 
 
 def prior() -> Schema:

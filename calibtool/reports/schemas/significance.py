@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibtool.analysis.significance.registry import TESTS
 from calibtool.analysis.significance.result import Result
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     NUMBER,
     TEXT,
@@ -17,7 +17,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import DATA, DEFINITIONS, P_VALUE, VIEW
+from calibtool.reports.schemas.report import DATA, DEFINITIONS, P_VALUE, VIEW
 
 _NAME = one_of(TESTS)
 

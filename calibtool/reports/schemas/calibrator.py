@@ -13,7 +13,7 @@ from calibtool.calibrators.multiclass_curves import MULTICLASS
 from calibtool.calibrators.nested_maps import MAPS
 from calibtool.calibrators.registry import EVERY
 from calibtool.data.files.document import LARGE
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     INSIDE,
     NULL,
     SHARE,
@@ -31,7 +31,7 @@ from calibtool.schemas.keywords import (
     when,
     whole,
 )
-from calibtool.schemas.keywords import number as within
+from calibtool.reports.schemas.keywords import number as within
 
 CALIBRATOR = ref("calibrator")
 _NUMBER = within(-LARGE, LARGE)

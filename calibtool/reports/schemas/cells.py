@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     NULL,
     SHARE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibtool.metrics.conventions.convention import LibraryRange, LibraryValue
 from calibtool.metrics.conventions.registry import CONVENTIONS
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     NUMBER,
     TEXT,
     Schema,

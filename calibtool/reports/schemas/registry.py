@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import NamedTuple
 
 from calibtool.errors import UsageError, near
+from calibtool.reports.schemas.keywords import Schema
 from calibtool.reports.table import Table
-from calibtool.schemas.keywords import Schema
 
 PREFIX = "calibtool-"  # of the format of most documents, which their schemas are named after
 
@@ -72,7 +72,7 @@ def schema(name: str) -> Schema:
     known = name.removeprefix(PREFIX)
     if known not in SCHEMAS:
         raise UsageError(f"there is no schema {name!r}{near(known, SCHEMAS)}")
-    module = import_module(f"calibtool.schemas.{SCHEMAS[known].module}")
+    module = import_module(f"calibtool.reports.schemas.{SCHEMAS[known].module}")
     made: Schema = getattr(module, known.replace("-", "_"))()
     entry = SCHEMAS[known]
     return {**made, "description": f"{entry.of} ({entry.by})"}

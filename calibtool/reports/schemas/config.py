@@ -14,7 +14,7 @@ from calibtool.evaluation.resampling import FEW_RESAMPLES, MOST_RESAMPLES, MOST_
 from calibtool.gate.config import PATH, SETTINGS
 from calibtool.gate.requirement import EVIDENCE, SETS
 from calibtool.metrics.registry import ALIASES, METRICS
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     FLAG,
     LIMIT,
     TEXT,

@@ -34,9 +34,9 @@ from calibtool.gate.config import SETTINGS, read_config
 from calibtool.gate.requirement import parse_requirement
 from calibtool.metrics.registry import ALIASES, METRICS
 from calibtool.metrics.spec import parse
-from calibtool.schemas import calibrator
-from calibtool.schemas.keywords import ref
-from calibtool.schemas.registry import SCHEMAS, schema
+from calibtool.reports.schemas import calibrator
+from calibtool.reports.schemas.keywords import ref
+from calibtool.reports.schemas.registry import SCHEMAS, schema
 from calibtool.streaming.cells_file import from_bytes
 
 GOLDENS = Path(__file__).parents[1] / "goldens"

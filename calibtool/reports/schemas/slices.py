@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibtool.analysis.slice_search import FoundSlice
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     INSIDE,
@@ -19,7 +19,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import DATA, DEFINITIONS, ESTIMATE, LEVEL, P_VALUE, estimate
+from calibtool.reports.schemas.report import DATA, DEFINITIONS, ESTIMATE, LEVEL, P_VALUE, estimate
 
 
 def slices() -> Schema:

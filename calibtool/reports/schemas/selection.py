@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calibtool.analysis.candidate import NOTHING, Candidate
 from calibtool.calibrators.registry import EVERY
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     INSIDE,
     NUMBER,
     TEXT,
@@ -16,7 +16,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import DATA, DEFINITIONS
+from calibtool.reports.schemas.report import DATA, DEFINITIONS
 
 _NAME = one_of((NOTHING, *EVERY))
 

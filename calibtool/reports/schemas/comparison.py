@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calibtool.analysis.comparison import FAMILIES
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     NUMBER,
@@ -16,7 +16,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import (
+from calibtool.reports.schemas.report import (
     BETTER,
     DATA,
     DEFINITIONS,

@@ -6,7 +6,7 @@ from typing import get_args
 
 from calibtool.decisions.limit import RELATIONS
 from calibtool.gate.outcome import MODES, Decision
-from calibtool.schemas.keywords import (
+from calibtool.reports.schemas.keywords import (
     COUNT,
     FINITE,
     FLAG,
@@ -19,7 +19,7 @@ from calibtool.schemas.keywords import (
     one_of,
     record,
 )
-from calibtool.schemas.report import BODY, DEFINITIONS, ESTIMATE, LEVEL
+from calibtool.reports.schemas.report import BODY, DEFINITIONS, ESTIMATE, LEVEL
 
 _DECISION = one_of(get_args(Decision))
 _CHECK = {
