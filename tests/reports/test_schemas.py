@@ -39,7 +39,8 @@ from calibtool.reports.schemas.keywords import ref
 from calibtool.reports.schemas.registry import SCHEMAS, schema
 from calibtool.streaming.cells_file import from_bytes
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
+ROOT = Path(__file__).parents[2]
+GOLDENS = ROOT / "tests" / "goldens"
 PACKAGE = Path(ct.__file__).parent
 CALIBRATORS = sorted(
     path for path in GOLDENS.glob("calibrators-v1/*.json") if ".expected" not in path.name
@@ -127,6 +128,18 @@ def test_calibrators_are_valid(method):
 @pytest.mark.parametrize("path", CELLS, ids=lambda path: path.stem)
 def test_headers_of_old_files_of_cells_are_valid(path):
     require_valid(_header(path.read_bytes()), "cells")
+
+
+def test_configurations_in_the_docs_are_valid():
+    found = [
+        tomllib.loads(block)
+        for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        for block in re.findall(r"```toml.*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+        if re.search(r"^\[(tool\.calibtool\.)?check\]", block, re.MULTILINE)
+    ]
+    assert len(found) >= 3
+    for content in found:
+        require_valid(content, "config")
 
 
 # ------------------------------------------------------------------ what is refused
