@@ -26,6 +26,7 @@ from calibtool.calibrators.fit import calibrator_in
 from calibtool.calibrators.nested_maps import MAPS
 from calibtool.calibrators.registry import EVERY, WITH_COLUMNS
 from calibtool.data.files.document import Document
+from calibtool.decisions.costs import Costs
 from calibtool.decisions.prediction_sets import read_sets
 from calibtool.decisions.threshold import threshold_in
 from calibtool.errors import CalibtoolError, UsageError
@@ -130,18 +131,6 @@ def test_headers_of_old_files_of_cells_are_valid(path):
     require_valid(_header(path.read_bytes()), "cells")
 
 
-def test_configurations_in_the_docs_are_valid():
-    found = [
-        tomllib.loads(block)
-        for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
-        for block in re.findall(r"```toml.*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
-        if re.search(r"^\[(tool\.calibtool\.)?check\]", block, re.MULTILINE)
-    ]
-    assert len(found) >= 3
-    for content in found:
-        require_valid(content, "config")
-
-
 # ------------------------------------------------------------------ what is refused
 
 
@@ -173,6 +162,11 @@ def threshold_after_platt():
     after = ct.fit("platt", simulate(400, 2, seed=1))
     made = ct.choose_threshold(predictions(), target="precision >= 0.5", calibrator=after)
     return made.document()
+
+
+def threshold_of_costs():
+    costs = Costs("costs.toml", {"0": {"1": 1.0}, "1": {"0": 2.0}}, 0.2)
+    return ct.choose_threshold(predictions(), target="cost <= 0.9", costs=costs).document()
 
 
 def sets_per_class():
@@ -217,6 +211,7 @@ DOCUMENTS = {
     **{f"cells {path.stem}": of_cells(path) for path in CELLS},
     "threshold by-place": (threshold_by_place, in_document(threshold_in)),
     "threshold after-platt": (threshold_after_platt, in_document(threshold_in)),
+    "threshold of-costs": (threshold_of_costs, in_document(threshold_in)),
     "sets marginal": (lambda: ct.fit_sets(predictions()).document(), in_document(read_sets)),
     "sets per-class": (sets_per_class, in_document(read_sets)),
     "report after-temperature": (report, read_report),
@@ -247,8 +242,11 @@ WRONG = {str: 7, bool: "x", int: "x", float: "x", list: "x", dict: "x", type(Non
 
 
 def mutations(node, at=()):
-    """Ways to spoil a part: a key removed, or a value of another type. Of lists, the first item."""
+    """Ways to spoil a part: a key removed or added, or a value of another type. Of lists, the first
+    item."""
     parts = node.items() if isinstance(node, dict) else list(enumerate(node))[:1]
+    if isinstance(node, dict):
+        yield (*at, "$schema"), "./one.schema.json"  # which an editor wants in the first place
     for key, value in parts:
         if isinstance(node, dict):
             yield (*at, key), None
@@ -416,3 +414,18 @@ def test_a_requirement_that_cannot_be_meant_is_refused(text):
     with pytest.raises(UsageError):
         parse_requirement(text)
     assert not validator("config").is_valid({"check": {"require": [text]}})
+
+
+def test_configurations_of_the_docs_are_valid_where_they_are_read(tmp_path):
+    """One page shows what is said of mistakes."""
+    answers = [
+        both(block, tmp_path)
+        for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))
+        for block in re.findall(
+            r"```toml[^\n]*\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL
+        )
+        if re.search(r"^\[(tool\.calibtool\.)?check\]", block, re.MULTILINE)
+    ]
+    assert len(answers) >= 3
+    assert {valid for valid, _ in answers} == {True, False}
+    assert all(valid == read for valid, read in answers)

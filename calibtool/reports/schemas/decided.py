@@ -39,7 +39,9 @@ from calibtool.reports.schemas.report import DATA, DEFINITIONS, ESTIMATE, P_VALU
 _TARGETS = "|".join(rf"{name}\s*{subject.relation}" for name, subject in SUBJECTS.items())
 _TARGET: Schema = {"type": "string", "pattern": rf"^\s*(?:{_TARGETS})\s*{LIMIT}\s*$"}
 _NAMES = nullable(array(TEXT, least=2))
-_COSTS = record({"cost": mapping(mapping(number(0, DEAREST))), "reject": nullable(FINITE)})
+_COST = number(0, DEAREST)
+_COSTS = record({"cost": mapping(mapping(_COST)), "reject": nullable(_COST)})
+_COSTS["additionalProperties"] = False
 
 
 def threshold() -> Schema:
