@@ -17,6 +17,7 @@ from calibtool.reports.schemas.keywords import (
     FLAG,
     INSIDE,
     LIMIT,
+    NULL,
     NUMBER,
     SHARE,
     TEXT,
@@ -57,8 +58,9 @@ def threshold() -> Schema:
     }
     data = of_fields(DataInfo, rows=whole(1), kind=one_of(KIND_NAMES))
     chosen = record({**data, "fingerprint": TEXT, "notes": TEXTS, "calibtool": TEXT}, ("unit",))
-    some = {"type": "number"}
-    found = {"anyOf": [has(threshold=some), has(threshold={"type": "object", "minProperties": 1})]}
+    one = has(threshold={"type": "number"})
+    one_of_groups = has(threshold={"type": "object", "not": mapping(NULL)})
+    found = {"anyOf": [one, one_of_groups]}
     return document(
         threshold_file.FORMAT,
         {

@@ -181,7 +181,7 @@ def finished(title: str, schema: Schema, definitions: Mapping[str, Schema]) -> S
         if name not in used:
             used[name] = every[name]
             waiting |= _refers(every[name])
-    head = {"$schema": DRAFT, "title": title, "description": ""}  # which stays in this place
+    head = {"$schema": DRAFT, "title": title}
     defs = {"$defs": {name: used[name] for name in every if name in used}} if used else {}
     return {**head, **schema, **defs}
 

@@ -75,7 +75,8 @@ def schema(name: str) -> Schema:
     module = import_module(f"calibtool.reports.schemas.{SCHEMAS[known].module}")
     made: Schema = getattr(module, known.replace("-", "_"))()
     entry = SCHEMAS[known]
-    return {**made, "description": f"{entry.of} ({entry.by})"}
+    head = {"$schema": made["$schema"], "title": made["title"]}
+    return {**head, "description": f"{entry.of} ({entry.by})", **made}
 
 
 def table() -> Table:
