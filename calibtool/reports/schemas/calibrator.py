@@ -173,13 +173,14 @@ def _calibrator() -> Schema:
         "version": {"enum": [*range(1, VERSION + 1)]},
         "method": one_of(EVERY),
         "fitted": _fitted(),
+        "calibtool": TEXT,  # of what Python shows of a calibrator
     }
     rules = [
         _of_confidences(),
         ref("map"),
         when(has(version={"enum": [*range(UNIFORM, VERSION + 1)]}), ref("uniform")),
     ]
-    return {**record(head, ("fitted",)), "allOf": rules}
+    return {**record(head, ("fitted", "calibtool")), "allOf": rules}
 
 
 def calibrator() -> Schema:
