@@ -98,8 +98,9 @@ def select(
     Args:
         predictions: all that `ct.read` takes, with labels; cross-fitted in 5 stratified folds,
             unless there is a test set.
-        methods: names of calibrators, or "all"; by default all but histogram, scaling-binning, bbq
-            and enir, which seldom win. Doing nothing is always a candidate.
+        methods: names of calibrators, as a list or as "temperature,platt", or "all"; by default all
+            but histogram, scaling-binning, bbq and enir, which seldom win. Doing nothing is always
+            a candidate.
         rank_by: "nll" or "brier", which are proper scores: a calibration error alone would rank
             first a calibrator that predicts the same for every row.
         test: rows to measure on, instead of cross-fitting.
@@ -219,8 +220,8 @@ def _known(methods: Sequence[str] | str | None, predictions: Predictions) -> lis
     able = confidence_methods() if predictions.kind == "confidence" else list(METHODS)
     if methods is None:
         methods = [name for name in able if METHODS[name].raced]
-    each = [methods] if isinstance(methods, str) else methods
-    distinct = dict.fromkeys(name for one in each for name in (able if one == ALL else [one]))
+    each = methods.split(",") if isinstance(methods, str) else methods
+    distinct = dict.fromkeys(name for one in each for name in (able if one == ALL else [one.strip()]))
     names = [name for name in distinct if name != NOTHING]
     for name in names:
         require_scored(name)

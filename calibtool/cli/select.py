@@ -101,11 +101,10 @@ def select(
     choice = shared.choice(options)
     rows = open_source(file, choice)
     measured = open_source(test, choice).load() if test else None
-    names = None if methods is None else [name.strip() for name in methods.split(",")]
     with shown() as progress:
         selected = selection.select(
             rows,
-            names,
+            methods,
             rank_by=rank_by,
             test=measured,
             subsample=subsample,

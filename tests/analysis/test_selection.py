@@ -105,6 +105,12 @@ def test_progress_is_told_per_method_as_a_share_of_the_whole():
     assert 0 <= shares[0] < 0.5 < shares[-1] < 1
 
 
+def test_methods_are_a_list_or_a_text_of_names():
+    rows = simulate(200, 2)
+    found = ct.select(rows, "temperature, platt", resamples=0)
+    assert sorted(one.method for one in found.candidates) == ["nothing", "platt", "temperature"]
+
+
 def test_every_calibrator_and_nothing_are_candidates(found):
     assert sorted(one.method for one in found.candidates) == sorted([NOTHING, *METHODS])
     assert all(not one.failed for one in found.candidates)
