@@ -220,8 +220,8 @@ def _known(methods: Sequence[str] | str | None, predictions: Predictions) -> lis
     able = confidence_methods() if predictions.kind == "confidence" else list(METHODS)
     if methods is None:
         methods = [name for name in able if METHODS[name].raced]
-    each = methods.split(",") if isinstance(methods, str) else methods
-    distinct = dict.fromkeys(name for one in each for name in (able if one == ALL else [one.strip()]))
+    each = map(str.strip, methods.split(",")) if isinstance(methods, str) else methods
+    distinct = dict.fromkeys(name for one in each for name in (able if one == ALL else [one]))
     names = [name for name in distinct if name != NOTHING]
     for name in names:
         require_scored(name)
