@@ -4,8 +4,7 @@
   docs/evidence/speed.md are written whole;
 - between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->` stands what tables.MADE makes of
   NAME;
-- in README.md and docs/**/*.md, what stands below a `$ calibtool ...` line of a console block is
-  replaced by what the command prints, run in order in an empty folder that holds docs/examples;
+- in README.md and docs/**/*.md, console blocks get what their commands print (blocks.py);
 - counts in their prose, such as the number of metrics, are those of the tables (counts.py).
 """
 
@@ -15,19 +14,16 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import commands_page
 import tables
+from blocks import run, with_output
 from counts import with_counts
 
-from calibtool.calibrators.registry import EVERY
-from calibtool.cli.help import TOPICS
-from calibtool.cli.main import COMMANDS
-from calibtool.diagrams.registry import KINDS
 from calibtool.metrics.registry import METRICS
 from calibtool.reports import metrics
 
@@ -35,11 +31,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 NUMBER = re.compile(r"\d+\.\d+")
 INSIDE = re.compile(r"(<!-- made by tools/docs.py: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-CONSOLE = re.compile(r"```console\n(.*?)```", re.DOTALL)
-FILE = re.compile(r'```(?:toml|json) title="(\S+)"\n(.*?)```', re.DOTALL)
 SCRIPT = re.compile(r'```(?:python title="(\S+)"|bash)\n(.*?)```', re.DOTALL)
-PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "CALIBTOOL_TRACEBACK": "", "TERM": "dumb"}
-PLAIN |= {"CALIBTOOL_QUIET": "1"}  # what progress says depends on the machine
 
 
 def main() -> int:
@@ -69,7 +61,7 @@ def made() -> dict[Path, str]:
     """Every made page."""
     pages = {
         DOCS / "reference" / "metrics.md": metrics.page(),
-        DOCS / "reference" / "commands.md": helps(),
+        DOCS / "reference" / "commands.md": commands_page.page(),
         DOCS / "evidence" / "speed.md": tables.speed(),
     }
     measured = tables.coverage()
@@ -79,11 +71,16 @@ def made() -> dict[Path, str]:
     written = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
     written = [path for path in written if path not in pages]
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        texts = pool.map(lambda path: with_output(path.read_text(encoding="utf-8")), written)
+        texts = pool.map(_with_output, written)
         for path, text in zip(written, texts, strict=True):
             inside = INSIDE.sub(lambda at: f"{at[1]}{tables.MADE[at[2]]()}{at[3]}", text)
             pages[path] = with_counts(inside)
     return pages
+
+
+def _with_output(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    return with_output(text) if path.name != "CONTRIBUTING.md" else text  # it shows code to write
 
 
 def pictures() -> None:
@@ -138,56 +135,6 @@ def gallery(images: Path) -> None:
             path.unlink()
         for path in folder.glob("*.png"):
             shutil.copy(path, images / path.name)
-
-
-def helps() -> str:
-    """docs/reference/commands.md: the help page of every command."""
-    lines = ["# Commands", "", "Made from the code by `just docs`; do not edit.", ""]
-    for title, section in COMMANDS.items():
-        lines += [f"## {title}", ""]
-        for name in (name for name in section if not name.startswith("fit-")):
-            inner = {"plot": KINDS, "fit": EVERY, "help": TOPICS}.get(name, ())
-            for words in [[name], *([name, word] for word in inner)]:
-                asked = [] if words[:-1] == ["help"] else ["--help"]
-                text = run(["calibtool", *words, *asked], ROOT)
-                heading = f"### calibtool {' '.join(words)}"
-                lines += [heading, "", "```text", text.rstrip(), "```", ""]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def with_output(text: str) -> str:
-    """A page with the output of its commands, run in an empty folder."""
-    if "$ calibtool" not in text:
-        return text
-    with tempfile.TemporaryDirectory() as folder:
-        shutil.copytree(DOCS / "examples", Path(folder) / "docs" / "examples")
-        shutil.copytree(DOCS / "examples", Path(folder) / "demo")
-        for name, body in FILE.findall(text):
-            (Path(folder) / name).write_text(body, encoding="utf-8")
-        return CONSOLE.sub(lambda block: _block(block[1], Path(folder)), text)
-
-
-def _block(body: str, folder: Path) -> str:
-    lines = []
-    for command in re.findall(r"^\$ .*$", body, re.MULTILINE):
-        lines.append(command)
-        if command.startswith("$ calibtool"):
-            lines.append(run(["bash", "-c", command[2:]], folder).rstrip("\n"))
-    return "```console\n" + "\n".join(line for line in lines if line) + "\n```"
-
-
-def run(command: list[str], folder: Path) -> str:
-    """What a command prints, errors included."""
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, **PLAIN},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.stdout
 
 
 if __name__ == "__main__":

@@ -1,0 +1,59 @@
+"""What makes the pages: blocks are run, and the page of commands leaves out nothing."""
+
+from __future__ import annotations
+
+import re
+
+import blocks
+import commands_page
+import pytest
+
+from calibtool.cli.main import COMMANDS
+
+FLAGS = re.MULTILINE | re.DOTALL
+
+
+def test_a_command_is_followed_by_what_it_prints_and_a_file_of_the_page_is_there():
+    page = (
+        '```text title="a/b.txt"\nhello\n```\n\n```console\n$ cat a/b.txt\nold\n$ git init\n```\n'
+    )
+    assert blocks.with_output(page).endswith("```console\n$ cat a/b.txt\nhello\n$ git init\n```\n")
+
+
+def test_python_blocks_share_one_session_in_the_folder_of_the_page():
+    page = (
+        "```python\nfrom pathlib import Path\n```\n"
+        '```python\nPath("x").write_text("1")\n```\n'
+        "```console\n$ cat x\n```\n"
+    )
+    assert blocks.with_output(page).endswith("$ cat x\n1\n```\n")
+
+
+def test_a_python_block_that_fails_is_an_error_unless_the_page_says_why_it_is_not_run():
+    block = "```python\nundefined\n```\n"
+    with pytest.raises(RuntimeError, match="NameError: name 'undefined'"):
+        blocks.with_output(block)
+    page = f"<!-- not run: needs a GPU -->\n{block}"
+    assert blocks.with_output(page) == page
+
+
+def test_the_page_of_commands_has_every_option_of_every_command():
+    page = commands_page.page()
+    parts = dict(re.findall(r"^#{3,4} (calibtool [^\n]+)\n(.*?)(?=^#{2,4} |\Z)", page, FLAGS))
+    told = page.split("\n## Shared options\n")[1]
+    for section in COMMANDS.values():
+        for one in commands_page.told_of(section):
+            part = parts[one.path]
+            for title, records in one.options.items():
+                for names, _ in records:
+                    name = re.findall(r"--[\w-]+", names)[0]
+                    if title in commands_page.REFERRED:
+                        assert f"| `{name}" in told
+                    else:
+                        assert re.search(rf"[|:,] `{name}`|\| `(-\w, )?{name}\b", part), (one, name)
+
+
+def test_links_of_the_page_of_commands_lead_to_its_headings():
+    page = commands_page.page()
+    headings = {commands_page.anchor(text) for text in re.findall(r"^#+ ([^\n]+)$", page, FLAGS)}
+    assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= headings
