@@ -21,7 +21,7 @@ MANY = 4  # commands: kinds of diagrams and methods of fits count as one each
 HEAD = """\
 # Commands
 
-Made from the code by `just docs`; do not edit.
+<!-- Made from the code by `just docs`; do not edit. -->
 
 Every command has `--help`. Options of many commands are explained once, [below](#shared-options).
 """
@@ -155,12 +155,18 @@ def _name(text: str) -> str:
 
 
 def _table(records: Sequence[Record]) -> list[str]:
-    return _rows(("option", "what it does"), [(f"`{a}`", _marked(b)) for a, b in records])
+    return _rows(("option", "what it does"), [(_code(a), _marked(b)) for a, b in records])
+
+
+def _code(text: str) -> str:
+    """Return text as code of a table; a bar would end its cell, in code with or without \\."""
+    bar = "&#124;"
+    return f"`{text}`" if "|" not in text else f"<code>{text.replace('|', bar)}</code>"
 
 
 def _rows(head: Record, rows: list[Record]) -> list[str]:
     lines = [f"| {head[0]} | {head[1]} |", "| --- | --- |"]
-    return lines + [f"| {a.replace('|', chr(92) + '|')} | {b} |" for a, b in rows]
+    return lines + [f"| {a} | {b} |" for a, b in rows]
 
 
 def _marked(text: str) -> str:

@@ -23,7 +23,7 @@ from calibtool.train.losses.registry import LEGEND
 ROOT = Path(__file__).parents[1]
 SPEED = """# Speed
 
-Made from `benchmarks/results/speed.json` by `just docs`; do not edit.
+<!-- Made from `benchmarks/results/speed.json` by `just docs`; do not edit. -->
 
 L is 50,000 x 1,000 float32 logits (200 MB) in an uncompressed npz, S is 10,000 x 10.
 Everything was measured in one run; medians. `ratio` is the other's time over ours.

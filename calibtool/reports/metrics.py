@@ -151,7 +151,7 @@ def page() -> str:
     lines = [
         "# Metrics",
         "",
-        "Made from the code by `just docs`; do not edit.",
+        "<!-- Made from the code by `just docs`; do not edit. -->",
         "",
         "A metric is written as a spec: `ece`, `ece(bins=20)`, `ece(profile=equal_mass,norm=l2)`.",
         "The same text is the argument of `--metrics`, the key of a report and the name in JSON.",
@@ -204,7 +204,7 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
     lines = [
         f"# {metric.name}: {metric.title}",
         "",
-        "Made from the code by `just docs`; do not edit.",
+        "<!-- Made from the code by `just docs`; do not edit. -->",
         "",
         f"**Definition.** {markdown.escape(metric.definition)}.",
         "",
