@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import blocks
 import commands_page
@@ -11,6 +12,7 @@ import pytest
 from calibtool.cli.main import COMMANDS
 
 FLAGS = re.MULTILINE | re.DOTALL
+PAGES = [blocks.ROOT / "README.md", *sorted((blocks.ROOT / "docs").rglob("*.md"))]
 
 
 def test_a_command_is_followed_by_what_it_prints_and_a_file_of_the_page_is_there():
@@ -67,3 +69,23 @@ def test_links_of_the_page_of_commands_lead_to_its_headings():
     page = commands_page.page()
     headings = {commands_page.anchor(text) for text in re.findall(r"^#+ ([^\n]+)$", page, FLAGS)}
     assert set(re.findall(r"\]\(#([\w-]+)\)", page)) <= headings
+
+
+# flags of the commands of others that pages show: gh, pip, torchrun, lm-evaluation-harness
+OTHERS = {
+    *("--workflow", "--branch", "--status", "--limit", "--json", "--jq"),
+    *("--no-index", "--find-links", "--nproc-per-node", "--log_samples"),
+}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(blocks.ROOT)))
+def test_every_flag_that_a_page_names_exists(page):
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", page.read_text(encoding="utf-8")))
+    assert named <= flags() | OTHERS
+
+
+@cache
+def flags():
+    told = [one for section in COMMANDS.values() for one in commands_page.told_of(section)]
+    texts = [names for one in told for part in one.options.values() for names, _ in part]
+    return {"--help", "--version", *re.findall(r"--[\w-]+", " ".join(texts))}
