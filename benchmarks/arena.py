@@ -10,7 +10,7 @@ of the other methods with a larger NLL (or Brier score), ties counting half, ave
 Peers that are not installed are named and left out. mcgrad has the score as its only feature, since
 these sets have no columns to calibrate by.
 
-Writes results/arena.json, from which docs/how-to/select.md shows the win rates.
+Writes results/arena.json, from which docs/evidence/calibrators.md shows the win rates.
 """
 
 from __future__ import annotations

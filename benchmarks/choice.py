@@ -13,7 +13,7 @@ candidate, is written too.
 Beside it, what the lowest cross-fitted NLL would choose, and the simplest within half and one and a
 half standard errors.
 
-Writes results/choice.json, from which docs/how-to/select.md says how many sets are met.
+Writes results/choice.json, from which docs/evidence/calibrators.md says how many sets are met.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Measures, in one run, threads beside Dask's processes on the same file of two columns (p, clicked)
 with the same bits as the result; the bytes of a state, the time of one `+`, and how many tasks a
-second a scheduler hands out. Writes results/cluster.json, which docs/how-to/cluster.md shows,
+second a scheduler hands out. Writes results/cluster.json, which docs/evidence/scale.md shows,
 with what follows from it on paper.
 """
 

@@ -4,7 +4,8 @@ Models of known truth (truth.py) are measured on many data sets of n = 500 to 50
 `calibtool.evaluate`, and held to thresholds by `calibtool.gate.decide`. The threshold is put where
 the model stands exactly at it, below or above: a share of the allowed value, which for accuracy is
 the share of misses. What was measured goes to --raw, which a second run reads back; the shares of
-verdicts go to results/gate.json, from which tools/docs.py makes the tables of docs/how-to/gate.md.
+verdicts go to results/gate.json, from which tools/docs.py makes the tables of
+docs/evidence/gate.md.
 
 The edges are measured on the data sets of coverage.py, whose numbers this reads: every metric and
 population there, with the threshold exactly at the true value. --sets 0 makes these alone.

@@ -4,7 +4,7 @@ python benchmarks/null.py
 Scores are drawn from several distributions and outcomes from the scores; each data set is tested by
 `calibtool.significance`, as a user would, or with --metrics by the p-values that go with intervals
 in `calibtool.evaluate`. Writes results/null.json after every cell, so that what is there of an
-interrupted run is whole, and the table into docs/how-to/test.md.
+interrupted run is whole, and the table into docs/evidence/null.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from calibtool.analysis.significance import registry, run
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "null.json"
-PAGE = HERE.parent / "docs" / "how-to" / "test.md"
+PAGE = HERE.parent / "docs" / "evidence" / "null.md"
 MARKS = ("<!-- null:begin -->", "<!-- null:end -->")
 SIZES = (200, 2_000, 20_000)
 ANY = "any, after Holm"

@@ -4,7 +4,7 @@ Each file is measured with the checks of its structure and without them, in turn
 for Arrow's formats and Parquet, `validate(full=True)` of each batch, for npz, whatever `np.load`
 does not do. The shortest of the repeats counts, since other work only adds time. Prints the ratios,
 and the share of the time that is spent in `validate`, which a busy machine blurs less, and writes
-results/validation.csv. The rows are those of docs/how-to/many-rows.md; --rows 1e7 makes it longer.
+results/validation.csv. The rows are those of docs/evidence/scale.md; --rows 1e7 makes it longer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 REPEATS = 7
 GROUP = 1 << 20  # rows of a row group, as in scale.py
 BLOCK = 1 << 16  # rows of a block, as they are streamed
-CLASSES = 1_000  # of the logits of docs/how-to/many-rows.md
+CLASSES = 1_000  # of the logits of docs/evidence/scale.md
 COUNTRIES = 200  # different texts in a column
 COLUMNS = Choice(score="p", labels="clicked")
 

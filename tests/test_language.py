@@ -1,4 +1,4 @@
-"""The language of code and messages: constructions that read as translated are kept out."""
+"""The language of code, messages and pages: constructions that read as translated are kept out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import re
 import tokenize
 from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "calibtool"
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "calibtool"
+# all but those made of the package, whose texts are checked themselves
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [page for page in PAGES if page.name not in ("commands.md", "metrics.md")]
+PAGES = [page for page in PAGES if page.parent.name != "metrics"]
 FILES = sorted(PACKAGE.rglob("*.py"))
 THINGS = (
     "batch|bin|block|cell|class|column|day|epoch|file|group|level|line|metric|node|part|period"
@@ -32,6 +39,26 @@ CONSTRUCTIONS = {
     r"\bmet for sure\b|\bnot unlucky\b": "met: the whole interval is within the threshold",
     r"\bof so many\b": "that many",
 }
+# those of pages alone
+OF_PAGES = {
+    r"\ball the same\b|\bnone the less\b": "nevertheless",
+    r"\bat hand\b": "available",
+    r"\bby more than chance\b": "beyond chance",
+    r"\b(?:cry|cries|crying) wolf\b": "a false alarm",
+    r"\bdark ground\b": "dark background",
+    r"\b(?:hold|holds|held) of\b": "is true for",
+    r"\bin letters\b": "as text",
+    r"\blest\b": "so that it does not",
+    r"\bof itself\b": "by itself",
+    r"\bsays? otherwise\b": "changes this",
+    r"\bsure(?:r|st)\b": "more certain, most confident",
+    r"\btaken for\b": "treated as",
+}
+# what a page quotes or is made of: blocks, code, tables of benchmarks, output
+NOT_PROSE = re.compile(
+    r"^( *)(?:```|~~~).*?^\1(?:```|~~~)|<!-- made by .*?<!-- end -->|`[^`\n]+`",
+    re.MULTILINE | re.DOTALL,
+)
 # first words of a function's docstring, which is a sentence in the imperative
 NOT_IMPERATIVE = {"What", "Whether", "Where", "Who", "How", "Of", "The", "A", "An"}
 
@@ -75,4 +102,17 @@ def test_docstrings_of_functions_are_imperative():
                 continue  # a noun phrase, like an attribute
             if doc.split()[0] in NOT_IMPERATIVE:
                 found.append(f"{path.relative_to(PACKAGE)}:{node.lineno} {node.name}: {doc[:50]!r}")
+    assert found == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_reads_as_translated(page):
+    """The blocks of a page become as many empty lines, so that lines keep their numbers."""
+    text = NOT_PROSE.sub(lambda block: "\n" * block[0].count("\n"), page.read_text("utf-8"))
+    found = [
+        f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, match.start()) + 1}: "
+        f"{' '.join(match[0].split())} (write: {advice})"
+        for pattern, advice in (CONSTRUCTIONS | OF_PAGES).items()
+        for match in re.finditer(pattern.replace(" ", r"\s+"), text)
+    ]
     assert found == []

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import layers
+from beside import beside, beside_all, beside_names
 from scipy.stats import binom
 
 from calibtool.calibrators.registry import METHODS
@@ -860,6 +861,9 @@ def house() -> str:
 
 MADE = {
     "arena": arena,
+    "beside": beside,
+    "beside_all": beside_all,
+    "beside_names": beside_names,
     "choice": choice,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,

@@ -748,15 +748,15 @@ def test_calibrated_in_memory(overconfident):
 # ------------------------------------------------------------------ the page
 
 
-def section(title):
-    """A part of docs/how-to/gate.md."""
-    text = (ROOT / "docs" / "how-to" / "gate.md").read_text()
+def section(page, title):
+    """A part of a page of docs/how-to."""
+    text = (ROOT / "docs" / "how-to" / page).read_text()
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 
 def test_the_page_works_pasted_into_a_fresh_repository(process, demo):
     """The console's commands, then the lines of the workflow, in a folder with predictions."""
-    text = section("In a fresh repository")
+    text = section("gate.md", "Set up a fresh repository")
     commands = [line[2:] for line in text.splitlines() if line.startswith("$ ")]
     runs = [line.split("run: ")[1] for line in text.splitlines() if "- run: calibtool" in line]
     assert len(commands) == 2
@@ -768,7 +768,8 @@ def test_the_page_works_pasted_into_a_fresh_repository(process, demo):
 
 
 def test_the_test_on_the_page_passes(demo):
-    code = section("In your own tests").split("```python\n")[1].split("```")[0]
+    text = section("hooks-and-tests.md", "Check in your own tests")
+    code = text.split("```python\n")[1].split("```")[0]
     Path("test_page.py").write_text(code)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_page.py"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -223,9 +223,8 @@ def test_accelerate_gathers(data, folder):
 
 # ------------------------------------------------------------------ the page
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "train.md"
-SECTION = PAGE.read_text().partition("## In your own loop")[2].partition("\n## ")[0]
-BLOCKS = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "train-loop.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("at", range(4), ids=["plain", "Lightning", "transformers", "accelerate"])

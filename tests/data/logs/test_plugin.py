@@ -1,4 +1,4 @@
-"""The reader of docs/how-to/your-file.md, installed as a package of its own."""
+"""The reader of docs/how-to/own-format.md, installed as a package of its own."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ import calibtool as ct
 from calibtool.cli.main import main
 from calibtool.errors import CalibtoolError, UnreadableError
 
-PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "your-file.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "own-format.md"
 LONGEST = 30  # lines that the page promises
 
 
 @pytest.fixture(scope="module")
 def blocks():
-    """The blocks of the section by their language, the first of each."""
-    section = PAGE.read_text(encoding="utf-8").partition("## A format of your own\n")[2]
-    found = re.findall(r"```(\w+)\n(.*?)```", section, re.DOTALL)
+    """The blocks of the page by their language, the first of each."""
+    found = re.findall(r"```(\w+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     return dict(reversed(found))
 
 
