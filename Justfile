@@ -25,6 +25,7 @@ docs:
 # build the site into site/ (pip install -e '.[docs]')
 site:
     mkdocs build --strict
+    python tools/llms.py
 
 # measure speed, memory and coverage (benchmarks/README.md)
 bench:

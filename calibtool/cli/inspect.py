@@ -36,7 +36,10 @@ def inspect(file: str, format_: str, **options: Any) -> int:
 
     result = inspection.inspect(file, shared.choice(options))
     if format_ == "json":
-        output.emit(json.document("calibtool-inspection", asdict(result)), None)
+        found = asdict(result)
+        # `format` is the name of the document
+        found["recognised_as"] = found.pop("format")
+        output.emit(json.document("calibtool-inspection", found), None)
     else:
         output.emit(inspection.text(result), None)
     return BAD if result.problem else OK

@@ -79,6 +79,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "help": ("help", "Explain options that many commands share: `help reading`."),
         "metrics": ("metrics", "List the metrics, with definitions."),
         "losses": ("losses", "List the losses for training, with formulas."),
+        "schema": ("schema", "Print the JSON Schema of a document, for editors and validators."),
         "completion": ("completion", "Print what makes a shell complete commands and options."),
         "example": ("example", "Write small example predictions to try the commands on."),
     },

@@ -23,7 +23,7 @@ from calibtool.errors import NotAvailableError, UsageError, near
 from calibtool.types import Array
 
 # Largest cost: products with probabilities and weights stay exact enough to be compared.
-_DEAREST = 1e12
+DEAREST = 1e12
 
 
 @dataclass(frozen=True)
@@ -111,4 +111,4 @@ def document_of_costs(costs: Costs) -> dict[str, Any]:
 
 
 def _cost(entry: Entry) -> float:
-    return entry.number(0.0, _DEAREST)
+    return entry.number(0.0, DEAREST)

@@ -13,13 +13,14 @@ from calibtool.version import __version__
 
 # Formats that are not at version 1. Checks: since 2, three verdicts with margins. All that hold
 # estimates: `unbiased` became `corrected`, which every estimate with an interval has. Comparisons:
-# since 2, `best` is a list.
+# since 2, `best` is a list. Inspections: since 2, `format` is the document's, as everywhere.
 VERSIONS = {
     "calibtool-report": 2,
     "calibtool-check": 3,
     "calibtool-comparison": 2,
     "calibtool-slices": 2,
     "calibtool-monitor": 2,
+    "calibtool-inspection": 2,
 }
 
 

@@ -36,7 +36,7 @@ FORMAT = "calibtool cells"
 # The modification time of all members, the earliest that a zip can hold: the same sums then make
 # the same bytes, whenever they are written.
 _WHEN = (1980, 1, 1, 0, 0, 0)
-_MOST_ROWS = 1 << 50  # more than anyone has; their sums still are exact in the two floats of a sum
+MOST_ROWS = 1 << 50  # more than anyone has; their sums still are exact in the two floats of a sum
 _HEADER = 1 << 24  # most bytes of the header: the names of 100,000 classes take a few MB
 # Most cells of all sums together, 4 GiB in memory. 1,000 classes on the full grid are a twentieth.
 _MOST_CELLS = 1 << 28
@@ -141,7 +141,7 @@ def _read(document: Document, file: IO[bytes]) -> Summary:
     summary = Summary(
         shape,
         layout,
-        header["rows"].whole(most=_MOST_ROWS),
+        header["rows"].whole(most=MOST_ROWS),
         sums,
         document.file,
         tuple((file.text(), reason.text()) for file, reason in skipped),

@@ -448,7 +448,8 @@ def test_inspect_tells_what_is_read_and_what_is_left_alone(run, data):
     assert "features" in result.out
     assert "240 rows are few" in result.out
     found = json.loads(run("inspect", "in.npz", "--format", "json").out)
-    assert found["problem"] == ""
+    assert (found["format"], found["problem"]) == ("calibtool-inspection", "")
+    assert found["recognised_as"] == "arrays of numpy"
 
 
 def test_inspect_shows_what_is_there_when_nothing_can_be_read(run, data):

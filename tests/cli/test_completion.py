@@ -43,6 +43,7 @@ def test_words_of_a_line(complete, folder):
     assert complete("fit temperature --outp") == plain("--output")
     assert complete("plot rel") == plain("reliability")
     assert complete("evaluate --ci i") == plain("inverted")
+    assert complete("schema cal") == plain("calibrator")
     assert complete("evaluate da") == [["file", "da"]]
     assert complete("evaluate x.npz -o ta") == [["file", "ta"]]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from small import blobs
+from valid import require_valid
 
 from calibtool.train.sweep import slug
 
@@ -24,6 +25,7 @@ def test_a_sweep_is_its_runs_side_by_side(train, features):
     ]
     document = json.loads(Path("sweep/sweep.json").read_text())
     assert document["format"] == "calibtool-sweep"
+    require_valid(document)
     for run in document["runs"]:
         report = json.loads(Path(run["out"], "report.json").read_text())
         by_name = {entry["name"]: entry for entry in report["metrics"]}
@@ -82,6 +84,7 @@ def test_gamma_is_chosen_on_training_rows_alone(train, folder, features):
         result = train("--data", f"{name}.npz", *search, "--out", name)
         assert result.code == 0, result.err
     a, b = (json.loads(Path(name, "gamma_search.json").read_text()) for name in "ab")
+    require_valid(a)
     assert a == b
     assert [tried["gamma"] for tried in a["tried"]] == [0, 2, 5]
     best = min(a["tried"], key=lambda tried: tried["nll"])

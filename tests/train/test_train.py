@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from small import blobs
+from valid import require_valid
 
 import calibtool as ct
 from calibtool.train import load_model
@@ -56,6 +57,7 @@ def test_everything_promised_is_written_and_agrees(train, features):
     assert temperature.map.temperature == again.map.temperature
     report = json.loads((run / "report.json").read_text())
     assert (report["format"], report["version"]) == ("calibtool-training", 1)
+    require_valid(report)
     assert report["temperature"] == again.map.temperature
     measured = ct.evaluate(ct.load(run / "test_logits.npz"), "nll,ece", calibrator=temperature)
     by_name = {entry["name"]: entry for entry in report["metrics"]}

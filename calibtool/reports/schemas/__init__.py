@@ -1,0 +1,1 @@
+"""JSON Schemas of every document that calibtool writes or reads: one file per family of them."""
