@@ -40,6 +40,15 @@ def test_a_python_block_that_fails_is_an_error_unless_the_page_says_why_it_is_no
     assert blocks.with_output(page) == page
 
 
+def test_commands_whose_output_is_kept_are_run_and_must_succeed():
+    page = "<!-- output kept: digits of a training -->\n```console\n$ echo {}\nold\n```\n"
+    page += "```console\n$ cat x\n```\n"
+    made = blocks.with_output(page.format("new | tee x"))
+    assert made == page.format("new | tee x").replace("cat x\n", "cat x\nnew\n")
+    with pytest.raises(RuntimeError, match="a console block fails"):
+        blocks.with_output(page.format("new; false"))
+
+
 def test_the_page_of_commands_has_every_option_of_every_command():
     page = commands_page.page()
     parts = dict(re.findall(r"^#{3,4} (calibtool [^\n]+)\n(.*?)(?=^#{2,4} |\Z)", page, FLAGS))

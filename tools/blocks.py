@@ -6,7 +6,9 @@ Blocks with a title are files of that folder, written first. Then, in the order 
 - a `$ command` of a console block is followed by what it prints (commands of SHOWN are not run);
 - Python blocks without a title share one interpreter.
 
-A comment `<!-- not run: REASON -->` above a block keeps it from being run.
+A comment `<!-- not run: REASON -->` above a block keeps it from being run. Below
+`<!-- output kept: REASON -->` the commands of a console block are run and must succeed, but the
+output stays as it is: that of a training depends on the processor.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 FILE = re.compile(r'```(?:toml|json|yaml|csv|text|python) title="(\S+)"\n(.*?)```', re.DOTALL)
 BLOCK = re.compile(
-    r"(?P<note><!-- not run: [^>]+ -->\n)?```(?P<kind>console|python)\n(?P<body>.*?)```", re.DOTALL
+    r"(?:<!-- (?P<note>not run|output kept): [^>]+ -->\n)?"
+    r"```(?P<kind>console|python)\n(?P<body>.*?)```",
+    re.DOTALL,
 )
 # what changes the machine, or what it prints is none of ours
 SHOWN = re.compile(r"\$ (pip|pipx|uv|git|docker|conda|just|dask|source|export|rm -rf) ")
@@ -83,13 +87,20 @@ class Session:
 
     def block(self, found: re.Match[str]) -> str:
         """Return a block as the page is to show it."""
-        if found["note"]:
+        if found["note"] == "not run":
             return found[0]
         if found["kind"] == "python":
             self.run_python(found["body"])
             return found[0]
+        commands = re.findall(r"^\$ .*$", found["body"], re.MULTILINE)
+        if found["note"] == "output kept":
+            script = "\n".join(line[2:] for line in commands if not SHOWN.match(line))
+            said = finish(["bash", "-ec", script], self.folder)
+            if said.returncode:
+                raise RuntimeError(f"a console block fails:\n{found['body']}\n{said.stdout}")
+            return found[0]
         lines = []
-        for command in re.findall(r"^\$ .*$", found["body"], re.MULTILINE):
+        for command in commands:
             lines.append(command)
             if not SHOWN.match(command):
                 lines.append(run(["bash", "-c", command[2:]], self.folder).rstrip("\n"))
@@ -116,8 +127,13 @@ class Session:
 
 
 def run(command: list[str], folder: Path) -> str:
-    """What a command prints, errors included."""
-    done = subprocess.run(
+    """Return what a command prints, errors included."""
+    return finish(command, folder).stdout
+
+
+def finish(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, as pages show it."""
+    return subprocess.run(
         command,
         cwd=folder,
         env={**os.environ, **PLAIN},
@@ -126,4 +142,3 @@ def run(command: list[str], folder: Path) -> str:
         text=True,
         check=False,
     )
-    return done.stdout

@@ -25,7 +25,7 @@ def counts() -> dict[str, str]:
     whole = sum(test.rows is not None for test in TESTS.values())
     bare = sum("**Interval.** None" in metric_page(metric) for metric in METRICS.values())
     return {
-        r"(takes \[)\S+( metrics\]\(docs/reference/metrics\.md\))": str(len(METRICS)),
+        r"(takes \[)\S+( metrics\]\([\w./]+/metrics\.md\))": str(len(METRICS)),
         r"(as its source defines it, all but )\S+( with an interval)": in_words(bare),
         r"(\[Diagrams\]\(docs/gallery/diagrams\.md\): )\S+( kinds)": in_words(len(KINDS)),
         r"(`calibtool plot KIND FILE\.\.\.` draws )\S+( kinds of diagrams)": in_words(len(KINDS)),

@@ -10,6 +10,7 @@ from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.groups import Grouped
 from calibtool.cli.progress import quiet, shown
+from calibtool.cli.side_by_side import check_names, named
 
 
 def command(name: str) -> click.Command:
@@ -30,6 +31,7 @@ def command(name: str) -> click.Command:
     metavar="FILE",
     help="The reference file, which is subtracted  [default: the first]",
 )
+@named
 @click.option(
     "--format",
     "format_",
@@ -46,6 +48,7 @@ def compare(
     files: tuple[str, ...],
     metrics: str | None,
     reference: str | None,
+    names: tuple[str, ...],
     format_: str,
     output: str | None,
     **options: Any,
@@ -70,13 +73,20 @@ def compare(
     if len(files) < 2:
         raise click.UsageError(f"compare needs at least two files (got {len(files)})")
     number = _number(files, reference)
+    check_names(names, files)
     id_ = shared.matching(options)
     specs = shared.default_metrics(options, METRICS) if metrics is None else metrics
     choice = shared.choice(options)
     sources = [open_source(path, choice) for path in files]
     with shown() as progress:
         comparison = measure(
-            sources, specs, reference=number, id_=id_, progress=progress, **options
+            sources,
+            specs,
+            names=names or None,
+            reference=number,
+            id_=id_,
+            progress=progress,
+            **options,
         )
     out.show(comparison, format_, output)
 

@@ -36,15 +36,15 @@ output = shared.stack(
     ),
     shared.to_file,
 )
+named = click.option(
+    "--name",
+    "names",
+    metavar="NAME",
+    multiple=True,
+    help="What the table calls a FILE: once per FILE, in their order  [default: the file's name]",
+)
 layout = shared.stack(
-    click.option(
-        "--name",
-        "names",
-        metavar="NAME",
-        multiple=True,
-        help="What the table calls a FILE: once per FILE, in their order  [default: the file's "
-        "name]",
-    ),
+    named,
     click.option(
         "--digits",
         type=int,
@@ -89,12 +89,7 @@ def wanted(context: click.Context) -> bool:
             raise UsageError(
                 f"{option} takes one file (got {len(files)}); run one command per file"
             )
-    names, number = given["names"], len(given["names"])
-    if names and (number != len(files) or len(set(names)) < number):
-        raise UsageError(
-            f"--name must be given once per file, each another one: {len(files)} of them "
-            f"(got {', '.join(names)})"
-        )
+    check_names(given["names"], files)
     if len(given["calibrator"]) not in (0, 1, len(files)):
         raise UsageError(
             f"--calibrator must be given once for all files, or once per file: {len(files)} of "
@@ -107,6 +102,17 @@ def wanted(context: click.Context) -> bool:
                 f"{given['format_']} holds every digit"
             )
     return bool(asked) or (given["format_"] == "latex" and not others)
+
+
+def check_names(names: tuple[str, ...], files: tuple[str, ...]) -> None:
+    """Raise UsageError unless --name is left out, or gives each file a name of its own."""
+    from calibtool.errors import UsageError
+
+    if names and (len(names) != len(files) or len(set(names)) < len(names)):
+        raise UsageError(
+            f"--name must be given once per file, each another one: {len(files)} of them "
+            f"(got {', '.join(names)})"
+        )
 
 
 def result(reports: list[Report], files: tuple[str, ...], layout: dict[str, Any]) -> SideBySide:

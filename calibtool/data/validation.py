@@ -191,11 +191,12 @@ def require_unit(values: Array, place: Origin, slack: float | None = None) -> No
     bad = (values < 0) | (values > most)
     row = int(np.flatnonzero(bad.reshape(len(values), -1).any(axis=1))[0])
     value = values[row][bad[row]].flat[0] if values.ndim == 2 else values[row]
+    percent = "percentages, use --scale 100; if " if low >= 0 and high <= 100 else ""
     raise place.error(
         place.values,
         f"{int(np.count_nonzero(bad)):,} values lie outside [0, {max(slack, 1):g}], the first in "
         f"{place.row(row)}: {value:g}; probabilities were expected"
-        " (if these are logits, use --logits KEY)",
+        f" (if these are {percent}logits, use --logits KEY)",
     )
 
 

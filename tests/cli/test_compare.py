@@ -36,6 +36,16 @@ def test_the_table_says_which_is_better_on_what_in_80_columns(run, pair):
     assert line.endswith("*")
 
 
+def test_files_have_the_names_that_are_given(run, refused, pair):
+    words = ("compare", *pair, *FEW)
+    found = json.loads(run(*words, "--name", "MLP", "--name", "MLP + TS", "--format", "json").out)
+    assert (found["reference"], found["systems"]) == ("MLP", ["MLP", "MLP + TS"])
+    assert "MLP + TS is worse" in run(*words, "--name", "MLP", "--name", "MLP + TS").out
+    for names in (["MLP"], ["MLP", "MLP"]):
+        given = [word for name in names for word in ("--name", name)]
+        refused(*words, *given, says=("--name must be given once per file", "2 of them"))
+
+
 def test_numbers_are_those_of_evaluate_and_of_the_library(run, pair):
     found = json.loads(run("compare", *pair, *FEW, "--format", "json").out)
     assert (found["format"], found["version"]) == ("calibtool-comparison", 2)

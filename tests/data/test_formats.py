@@ -140,11 +140,15 @@ def test_percentages_words_and_missing_values():
         ct.load("y.csv")
 
 
-def test_a_scale_is_hinted_at_and_used():
-    Path("x.csv").write_text("confidence,correct\n1,1\n100,0\n")
+@pytest.mark.parametrize("header", ["confidence,correct", "score,label"])
+def test_a_scale_is_hinted_at_and_used(header):
+    Path("x.csv").write_text(f"{header}\n1,1\n100,0\n")
     with pytest.raises(InputError, match="--scale 100"):
         ct.load("x.csv")
-    assert ct.load("x.csv", scale=100).values.tolist() == [0.01, 1.0]
+    assert ct.load("x.csv", scale=100).values.ravel().tolist() == [0.01, 1.0]
+    Path("x.csv").write_text("score,label\n-1,1\n100,0\n")
+    with pytest.raises(InputError, match=r"\(if these are logits, use --logits KEY\)"):
+        ct.load("x.csv")
 
 
 def test_labels_are_joined_by_id():
