@@ -8,7 +8,7 @@ from typing import Any
 
 from calibtool.analysis.comparison import FAMILIES, Change, Comparison, MetricRow, texts_of
 from calibtool.formatting import Change as Texts
-from calibtool.formatting import Lines, counted, joined, number, percent
+from calibtool.formatting import Lines, counted, joined, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.direction import better_text
 from calibtool.intervals.estimate import Estimate
@@ -212,22 +212,26 @@ def _records(comparison: Comparison) -> Iterator[dict[str, Any]]:
 
 
 def _paper(comparison: Comparison) -> Table:
-    """Return a row per file and a column per metric; every value that is not worse than the best by
-    more than chance stands out."""
+    """Return a row per file and a column per metric, with the numbers of the table for people.
+    Every one that is not worse than the best beyond chance stands out."""
     rows = [row for row in comparison.lines if not row.missing]
     reference = comparison.names[comparison.reference]
-    notes = [f"†: differs from {reference}; bold: not worse than the best by more than chance"]
+    notes: list[str | Note] = [
+        f"†: differs from {reference}; bold: not worse than the best beyond chance"
+    ]
     if comparison.level is not None:
         notes.append(
             f"paired bootstrap, p < {1 - comparison.level:g} after Holm's correction for "
             f"{counted(comparison.tests, 'test')}"
         )
+    notes += evaluation.corrected_note(e for row in rows for e in row.estimates)
+    columns = [_values(row, comparison) for row in rows]
     return Table(
         kind="calibtool-comparison",
         head=f"{comparison.data.describe()}; rows matched by {comparison.matched}",
         titles=["", *(row.spec + aim(row.better, row.ideal) for row in rows)],
         cells=[
-            [name, *(_value(row, k) for row in rows)] for k, name in enumerate(comparison.names)
+            [name, *(column[k] for column in columns)] for k, name in enumerate(comparison.names)
         ],
         records=(),
         key="",
@@ -243,8 +247,10 @@ def aim(better: str, ideal: float | None) -> str:
     return arrows.get(better, near)
 
 
-def _value(row: MetricRow, k: int) -> str:
-    """Return the value of file `k`; with a dagger if it differs from the reference."""
-    change = row.changes[k]
-    mark = "†" if change is not None and change.verdict else ""
-    return number(row.estimates[k].value) + mark
+def _values(row: MetricRow, comparison: Comparison) -> list[str]:
+    """Return the number of each file; with a dagger if it differs from the reference."""
+    texts = texts_of(row, comparison.reference)
+    before = next(iter(texts.values())).before
+    numbers = [texts[k].after if k in texts else before for k in range(len(row.changes))]
+    marks = ["†" if change is not None and change.verdict else "" for change in row.changes]
+    return [text + mark for text, mark in zip(numbers, marks, strict=True)]
