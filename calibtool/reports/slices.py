@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from calibtool.analysis.slices import EITHER, SliceEstimate, SliceReport, SlicesBy
-from calibtool.formatting import capitalized, percent
+from calibtool.formatting import capitalized, counted, percent
 from calibtool.formatting import p_value as shown_p
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports import evaluation, json
@@ -91,11 +91,11 @@ def _notes(report: SliceReport, part: SlicesBy) -> Iterator[str | Note]:
             f"Not tested, with fewer than {EITHER} rows that are right, or wrong: {', '.join(few)}."
         )
     yield from evaluation.remarks(report)
-    if report.level is not None:
+    if report.level is not None and report.tests:
         yield (
             "Sorted by how surely a slice differs from all rows (the line above it). * p below "
             f"{percent(1 - report.level)} after Holm's correction for "
-            f"{report.tests:,} {'test' if report.tests == 1 else 'tests'}."
+            f"{counted(report.tests, 'test')}."
         )
 
 

@@ -302,3 +302,11 @@ def test_a_column_of_records_is_not_searched(run, tmp_path):
     result = run("slices", tmp_path / "x.npz")
     assert result.code == 0, result.err
     assert "pairs: holds several values per row" in result.out
+
+
+def test_without_a_slice_to_test_nothing_is_said_of_tests(run):
+    rows = "".join(f"{(k % 10) / 10},{k % 2},s{k % 30}\n" for k in range(60))
+    Path("few.csv").write_text(f"score,label,site\n{rows}")
+    said = run("evaluate", "few.csv", "--by", "site", "--metrics", "ece").out
+    assert "Set apart" in said
+    assert "Holm's correction" not in said
