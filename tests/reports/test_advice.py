@@ -85,11 +85,12 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("estimates, start, says, action", CASES.values(), ids=CASES)
+@pytest.mark.parametrize(("estimates", "start", "says", "action"), CASES.values(), ids=CASES)
 def test_sentence_and_advice_agree_with_every_interval(estimates, start, says, action):
     found = report(*estimates)
     sentence, given = read(found), advice(found)
-    assert sentence.startswith(start) and says in sentence.replace("\n", " ")
+    assert sentence.startswith(start)
+    assert says in sentence.replace("\n", " ")
     assert given.action.startswith(action)
     off = action not in (KEEP, MORE) and "intervals" not in action
     assert ("calibtool select" in sentence) == bool(given.command) == off
@@ -107,7 +108,7 @@ FIX = SimpleNamespace(title="Platt scaling (a = 1)", method="platt")
 
 
 @pytest.mark.parametrize(
-    "after, change, says",
+    ("after", "change", "says"),
     [
         (near("citl", -0.1, 0.1, 0), (-0.4, -0.2), "Apply Platt scaling; fit it on"),
         (near("citl", 0.1, 0.2, 0), (-0.2, -0.1), "Some miscalibration is left"),
