@@ -299,9 +299,7 @@ def names_of_classes(predictions: Any) -> tuple[str, ...]:
 # what is said of class 1 and class 0 -> of a label that is there or not, in this order
 _OF_LABELS = {
     r"\bP\(class 1\)": "P(label)",
-    r"\bare not of class 1\b": "do not have the label",
-    r"\bare (of )?class 1\b": "have the label",
-    r"\bis of class 1\b": "has the label",
+    r"\bare class 1\b": "have the label",
     r"\b(rows?) of class 1\b": r"\1 with the label",
     r"\b(rows?) of class 0\b": r"\1 without the label",
     r"^Class 1\b": "The label",

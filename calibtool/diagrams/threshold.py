@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
 
-from calibtool.data.predictions import DataInfo, in_names
+from calibtool.data.predictions import DataInfo
 from calibtool.decisions.choose import choose_threshold
 from calibtool.decisions.losses import Losses, losses_of
 from calibtool.decisions.promise import line_text
@@ -127,7 +127,7 @@ def _diagram(found: Threshold, every: Losses, level: float, *, logit: bool) -> T
     coverage = np.cumsum(weights)[ends] / weights.sum()
     if target.name == "recall":  # of all rows of class 1
         if not weights[rows.counts].sum():
-            needs = in_names("recall needs rows of class 1; there are none", found.class_names)
+            needs = found.named("recall needs rows of class 1; there are none")
             raise InputError(f"{found.data.source}: {needs}")
         mass = np.full(len(ends), weights[rows.counts].sum())
         squares = np.full(len(ends), (weights[rows.counts] ** 2).sum())

@@ -142,7 +142,7 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
             f"Miscalibrated ({p}): the true {lead.name} lies between {lead.low:.3g} and "
             f"{lead.high:.3g}, too high in some bins, too low in others."
         )
-    side = in_names(_SIDE[lead.view == "positive", bias.low > 0], report.class_names)
+    side = _named(report, _SIDE[lead.view == "positive", bias.low > 0])
     return f"{side}: {means} ({p})."
 
 
@@ -153,8 +153,12 @@ def _means(report: Report, bias: Estimate | None) -> str:
     if bias.view == "positive":
         said, was = percent(report.said, 1), percent(report.was, 1)
         text = f"P(class 1) is {said} on average, {was} of the rows are class 1"
-        return in_names(text, report.class_names)
+        return _named(report, text)
     return f"says {percent(report.said, 1)}, is right {percent(report.was, 1)} of the time"
+
+
+def _named(report: Report, text: str) -> str:
+    return in_names(text, report.class_names, report.data.unit)
 
 
 def _effect(report: Report, lead: Estimate | None) -> str:
