@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import unescape
+from typing import TypeAlias
 
 from calibtool.formatting import percent
 from calibtool.reports.page.markup import Markup, element
+
+Naming: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,6 @@ TERMS = (
         "speaks against chance",
         r"\bp\s[=<]\s[01]|\bp-value",
     ),
-    Term("P(class 1)", "the probability that the model gives to class 1"),
     Term("PHI", "score of doing nothing minus that of the calibrator: what it is worth"),
     Term(
         "proper score",
@@ -108,15 +111,26 @@ TERMS = (
         r"\b(?:top|positive|view=\w+|-ece class)\b",
     ),
 )
+POSITIVE = Term("P(class 1)", "the probability that the model gives to class 1")
 
 
-def section(page: Markup, level: float | None) -> Markup:
-    """Return the section that explains the words of a page."""
+def section(page: Markup, level: float | None, namings: Iterable[Naming] = ()) -> Markup:
+    """Return the section that explains the words of a page.
+
+    Args:
+        page: its text.
+        level: of its intervals.
+        namings: how each of its files calls its classes.
+    """
+    probability = {
+        said(POSITIVE.word): Term(said(POSITIVE.word), said(POSITIVE.meaning)) for said in namings
+    }
+    terms = [*TERMS, *probability.values()]
     text = unescape(re.sub(r"<[^>]*>", " ", page))
     sure = percent(level or 0.95)
     entries = [
         element("div", element("dt", term.word), element("dd", term.meaning.format(level=sure)))
-        for term in TERMS
+        for term in sorted(terms, key=lambda term: term.word.casefold())
         if term.is_in(text)
     ]
     return element(
