@@ -200,7 +200,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
         upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in data.estimates[index][:1])
-        labels.append((marks.long_name(line.label, 40), numbers))
+        labels.append((line.label, numbers))
     marks.key(upper, style, handles, labels)
     difference = data.difference
     colour = style.colour(2)

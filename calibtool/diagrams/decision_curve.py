@@ -260,7 +260,7 @@ def draw(data: DecisionCurve, axes: Axes, style: Style) -> None:
         look: dict[str, Any] = {"color": colour, "lw": style.line, "ls": style.dash(index)}
         axes.plot(at, curve.value, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
-        labels.append(marks.long_name(curve.label, 60))
+        labels.append(curve.label)
     for index, all_ in enumerate(data.everybody):
         look = {"color": style.muted, "lw": style.line * 0.8, "ls": DOTTED if index else "--"}
         axes.plot(at, all_.value, zorder=2.5, gid=f"everybody-{index}", **look)

@@ -340,7 +340,7 @@ def _labels(curves: tuple[Curve, ...]) -> list[marks.Entry]:
     labels: list[marks.Entry] = []
     for curve in curves:
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in curve.estimates)
-        labels.append((marks.long_name(curve.label, 60), numbers))
+        labels.append((curve.label, numbers))
     return labels
 
 

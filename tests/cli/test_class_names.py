@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 
@@ -202,3 +203,13 @@ def test_a_recall_without_rows_names_its_class(run, files):
     assert "none is of class sepsis" in told.err.replace("\n", " ")
     drawn = run("plot", "threshold", *words, "--target", "recall >= 0.8", "-o", "t.svg")
     assert "rows of class sepsis" in drawn.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("kind", ["reliability", "decision-curve", "compare", "risk-coverage"])
+def test_long_names_of_files_are_wrapped_and_not_cut(run, files, kind):
+    name = "a_model_whose_name_tells_its_data_its_seed_and_its_rate_of_learning_" + "x" * 20
+    shutil.copy(files[0], f"{name}.parquet")
+    assert run("plot", kind, files[0], f"{name}.parquet", "-o", "p.svg", *FEW).code == 0
+    text = seen(Path("p.svg").read_text(encoding="utf-8"))
+    assert "…" not in text
+    assert name in text.replace(" ", "")
