@@ -153,14 +153,16 @@ def _certainty(subject: FileSummary) -> list[str]:
     ends = f"the {percent(report.level)} interval of the true {lead.name}"
     span = f"{number(lead.low)} to {number(lead.high)}"
     p = f"{p_text(lead.p_value)}; {n}" if lead.p_value is not None else n
+    unsure = f"By {lead.name} alone, not sure" if beyond else "Not sure"
     if is_visible(lead):
         said = [f"More than chance explains: {ends}, {span}, excludes 0 ({p})."]
     elif is_borderline(lead, report):
-        said = [f"Not sure: {ends}, {span}, includes 0, but the test rejects 0 ({p})."]
+        said = [f"{unsure}: {ends}, {span}, includes 0, but the test rejects 0 ({p})."]
     elif others := other_errors(report.estimates):
-        said = [f"Not sure: {ends}, {span}, includes 0, but {misses(others)} ({p})."]
+        said = [f"{unsure}: {ends}, {span}, includes 0, but {misses(others)} ({p})."]
     else:
-        said = [f"Sure only up to a size: {ends} is {span} ({p})."]
+        start = f"By {lead.name} alone, sure" if beyond else "Sure"
+        said = [f"{start} only up to a size: {ends} is {span} ({p})."]
     return [*beyond, *said, *_effect(subject, lead)]
 
 

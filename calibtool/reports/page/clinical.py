@@ -256,7 +256,9 @@ def _short(said: Naming, class_: str) -> str:
     if shown == class_:
         return shown
     first, _, name = shown.partition(" ")  # "class", and a name; or "with", and what of
-    return long_name(name, len(class_)) if first == "class" else first
+    if first != "class":
+        return first
+    return name if len(name) <= len(class_) else long_name(name, len(class_) - 1)
 
 
 def _mean(side: Side) -> str:
