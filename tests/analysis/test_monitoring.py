@@ -481,3 +481,9 @@ def test_slices_that_cannot_be_told_are_refused(change, by, says):
     data = {name: change(day) for name, day in slice_days().items()}
     with pytest.raises((InputError, UsageError), match=says):
         ct.monitor(data, by=by)
+
+
+def test_no_periods_are_refused():
+    for by in (None, "country"):
+        with pytest.raises(InputError, match="there are no periods"):
+            ct.monitor({}, by=by)

@@ -161,20 +161,37 @@ def test_sentences_call_both_classes_by_their_names(run, files):
     assert re.search(r"The label is over-predicted: P\(label\) is .* have the label", told)
 
 
-def test_reports_call_both_classes_by_their_names(run, files):
-    for path, said, side in zip(
-        files, ("P(sepsis)", "P(label)"), ("class healthy", "without the label"), strict=True
-    ):
-        for name in ("r.html", "r.md"):
-            assert run("report", path, "--clinical", "-o", name, *FEW).code == 0
-            text = Path(name).read_text(encoding="utf-8")
-            text = seen(re.sub(r"<(style|script).*?</\1>", "", text, flags=re.DOTALL))
-            assert said in text
-            assert side in text
-            assert not NUMBERED.search(text)
-        page = Path("r.html").read_text(encoding="utf-8")
-        assert '<section class="verdict bad">' in page
-        assert f"<dt>{said}</dt>" in page  # in the glossary
+def pages(run, path, *options):
+    """Return the texts of both forms of a report, and its page."""
+    found = {}
+    for name in ("r.html", "r.md"):
+        assert run("report", path, *options, "-o", name, *FEW).code == 0
+        found[name] = Path(name).read_text(encoding="utf-8")
+    page = re.sub(r"<(style|script).*?</\1>", "", found["r.html"], flags=re.DOTALL)
+    return seen(page), unescape(re.sub(r"\\(.)", r"\1", found["r.md"])), unescape(page)
+
+
+@pytest.mark.parametrize(
+    ("place", "said", "side"),
+    [(0, "P(sepsis)", "class healthy"), (1, "P(label)", "without the label")],
+)
+def test_reports_call_both_classes_by_their_names(run, files, place, said, side):
+    *texts, page = pages(run, files[place], "--clinical")
+    for text in texts:
+        assert said in text
+        assert side in text
+        assert not NUMBERED.search(text)
+    assert '<section class="verdict bad">' in page
+    assert f"<dt>{said}</dt>" in page  # in the glossary
+
+
+def test_names_that_mean_something_to_a_format_are_text(run, files):
+    table = pq.read_table(files[0]).rename_columns(["prob_a|b", "prob_{x} <i>*", "label"])
+    words = ["{x} <i>*" if word == "sepsis" else "a|b" for word in table["label"].to_pylist()]
+    pq.write_table(table.set_column(2, "label", pa.array(words)), "odd.parquet")
+    _, text, page = pages(run, "odd.parquet")
+    assert "P({x} <i>*) is" in text
+    assert "<dt>P({x} <i>*)</dt>" in page
 
 
 def test_a_threshold_calls_classes_by_their_names_wherever_it_goes(run, files):

@@ -10,6 +10,7 @@ from calibtool.analysis.monitoring.period import Monitoring
 from calibtool.analysis.monitoring.read import in_memory
 from calibtool.analysis.monitoring.slices import SliceMonitoring, monitor_slices
 from calibtool.data.slicing import names_in
+from calibtool.errors import InputError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.streaming.read import read_named
 from calibtool.types import Progress
@@ -59,7 +60,7 @@ def monitor(
         keys: which column has which role, as for `ct.load`.
 
     Raises:
-        InputError: rows are weighted, there are no labels, or periods differ in kind.
+        InputError: there are no periods or no labels, rows are weighted, or periods differ in kind.
         UsageError: an option is out of range, or a column of `by` cannot divide rows.
 
     Returns a `Monitoring`, with `by` a `SliceMonitoring`.
@@ -73,6 +74,8 @@ def monitor(
     """
     require_method(ci)
     data = read_named(periods, **keys)
+    if not data:
+        raise InputError("there are no periods; nothing can be monitored")
     slices = in_memory(data, view, bins, names_in(by, "by") if by is not None else ())
     how: dict[str, Any] = {
         "against": against,

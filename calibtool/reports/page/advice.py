@@ -173,8 +173,8 @@ def _beyond(report: Report) -> list[str]:
         return []
     listed = sum(e.better == "nearer" and e.low is not None for e in report.estimates)
     chance = percent(1 - (report.level or 0.95))
-    each = "such an interval" if listed == 1 else f"each of {listed} such intervals"
-    said = f"Of calibrated models, {chance} miss the ideal of {each} by chance"
+    each = "Such an interval" if listed == 1 else f"Each of {listed} such intervals"
+    said = f"{each} excludes the ideal of {chance} of calibrated models by chance"
     return [f"By their intervals, {misses(off)}. {said}."]
 
 

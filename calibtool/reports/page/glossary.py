@@ -34,6 +34,7 @@ class Term:
         return bool(re.search(pattern, text, re.IGNORECASE))
 
 
+POSITIVE = Term("P(class 1)", "the probability that the model gives to class 1")
 TERMS = (
     Term("accuracy", "share of rows whose predicted class is their label"),
     Term(
@@ -92,6 +93,7 @@ TERMS = (
         "speaks against chance",
         r"\bp\s[=<]\s[01]|\bp-value",
     ),
+    POSITIVE,
     Term("PHI", "score of doing nothing minus that of the calibrator: what it is worth"),
     Term(
         "proper score",
@@ -111,10 +113,9 @@ TERMS = (
         r"\b(?:top|positive|view=\w+|-ece class)\b",
     ),
 )
-POSITIVE = Term("P(class 1)", "the probability that the model gives to class 1")
 
 
-def section(page: Markup, level: float | None, namings: Iterable[Naming] = ()) -> Markup:
+def section(page: Markup, level: float | None, namings: Iterable[Naming]) -> Markup:
     """Return the section that explains the words of a page.
 
     Args:
@@ -125,14 +126,15 @@ def section(page: Markup, level: float | None, namings: Iterable[Naming] = ()) -
     probability = {
         said(POSITIVE.word): Term(said(POSITIVE.word), said(POSITIVE.meaning)) for said in namings
     }
-    terms = [*TERMS, *probability.values()]
+    at = TERMS.index(POSITIVE)
+    terms = [*TERMS[:at], *probability.values(), *TERMS[at + 1 :]]
     text = unescape(re.sub(r"<[^>]*>", " ", page))
     sure = percent(level or 0.95)
-    entries = [
-        element("div", element("dt", term.word), element("dd", term.meaning.format(level=sure)))
-        for term in sorted(terms, key=lambda term: term.word.casefold())
-        if term.is_in(text)
-    ]
+    entries = []
+    for term in terms:
+        if term.is_in(text):
+            said = term.meaning.replace("{level}", sure)  # no `format`: names may hold braces
+            entries.append(element("div", element("dt", term.word), element("dd", said)))
     return element(
         "section",
         element("h2", "Glossary"),
