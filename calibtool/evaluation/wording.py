@@ -105,9 +105,12 @@ def misses(estimates: Sequence[Estimate]) -> str:
     >>> off = [Estimate("citl", 0.3, low=0.2, high=0.4, ideal=0),
     ...     Estimate("oe-ratio", 1.2, low=1.1, high=1.3, ideal=1)]
     >>> misses(off)
-    'citl [0.2000, 0.4000] excludes 0 and oe-ratio [1.1000, 1.3000] excludes 1'
+    'citl 0.3000 [0.2000, 0.4000] excludes 0 and oe-ratio 1.2000 [1.1000, 1.3000] excludes 1'
     """
-    shown = [f"{e.name} {interval(e.low, e.high)} excludes {e.ideal:g}" for e in estimates[:NAMED]]
+    shown = [
+        f"{e.name} {number(e.best)} {interval(e.low, e.high)} excludes {e.ideal:g}"
+        for e in estimates[:NAMED]
+    ]
     more = len(estimates) - NAMED
     return joined([*shown, f"{more} more exclude theirs"] if more > 0 else shown)
 

@@ -73,7 +73,7 @@ CASES = {
     "another error": (
         (error(**UNSEEN), error("mce", **SEEN)),
         "Borderline at n = 800 (p = 0.20)",
-        "but mce [0.0200, 0.0800] excludes 0",
+        "but mce 0.0500 [0.0200, 0.0800] excludes 0",
         MORE,
     ),
     "no intervals": (
@@ -99,8 +99,8 @@ def test_sentence_and_advice_agree_with_every_interval(estimates, start, says, a
 def test_how_sure_names_the_measures_and_chance():
     found = report(error(**UNSEEN), CITL, *GOOD[1:])
     assert advice(found).certainty.startswith(
-        "By their intervals, citl [0.2000, 0.4000] excludes 0. Each of 3 such intervals excludes "
-        "the ideal of 5 % of calibrated models by chance. By ece alone, sure only up to a size: "
+        "By their intervals, citl 0.3000 [0.2000, 0.4000] excludes 0. Each of 3 such intervals "
+        "excludes the ideal of 5 % of calibrated models by chance. By ece alone, sure only up to a size: "
     )
 
 
@@ -126,7 +126,7 @@ def test_a_calibrator_is_judged_by_what_was_off(after, change, says):
         calibrator="Platt scaling",
     )
     given = advice(found, fix=FIX)
-    assert given.action.startswith("Recalibrate: citl [0.2000, 0.4000] excludes 0. ")
+    assert given.action.startswith("Recalibrate: citl 0.3000 [0.2000, 0.4000] excludes 0. ")
     assert says in given.action
     left = after.low > 0
     assert ("miscalibration is still visible: citl" in read(found)) == left
