@@ -100,7 +100,8 @@ def test_how_sure_names_the_measures_and_chance():
     found = report(error(**UNSEEN), CITL, *GOOD[1:])
     assert advice(found).certainty.startswith(
         "By their intervals, citl 0.3000 [0.2000, 0.4000] excludes 0. Each of 3 such intervals "
-        "excludes the ideal of 5 % of calibrated models by chance. By ece alone, sure only up to a size: "
+        "excludes the ideal of 5 % of calibrated models by chance. By ece alone, sure only up to a "
+        "size: "
     )
 
 
