@@ -40,7 +40,7 @@ _HOME = {
     "load_sets": "calibtool.decisions.prediction_sets",
     "load_threshold": "calibtool.decisions.threshold",
     "read": "calibtool.streaming.read",
-    "monitor": "calibtool.analysis.monitoring.monitor",
+    "monitor": "calibtool.analysis.monitoring.run",
     "save_cells": "calibtool.streaming.cells_file",
     "read_costs": "calibtool.decisions.costs",
     "scan": "calibtool.data.files.open",
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from calibtool.analysis.evaluate import evaluate as evaluate
     from calibtool.analysis.implied import estimate as estimate
     from calibtool.analysis.label_shift import estimate_prior as estimate_prior
-    from calibtool.analysis.monitoring.monitor import monitor as monitor
+    from calibtool.analysis.monitoring.run import monitor as monitor
     from calibtool.analysis.selection import select as select
     from calibtool.analysis.side_by_side import side_by_side as side_by_side
     from calibtool.analysis.significance.run import significance as significance

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from calibtool.cli.groups import GROUPS, READING, TABLES, Grouped, Sections
+from calibtool.cli.groups import GROUPS, READING, TOLD, Grouped, Sections
 from calibtool.cli.help import OPTIONS, TOPICS
 from calibtool.cli.main import COMMANDS, group
 
@@ -25,7 +25,7 @@ HEAD = """\
 
 Every command has `--help`. Options of many commands are explained once, [below](#shared-options).
 """
-REFERRED = {READING: "reading", TABLES: "tables"}  # what `calibtool help` tells
+REFERRED = {READING: "reading", **TOLD}  # what `calibtool help` tells
 ORDER = [*GROUPS, "Diagrams", "Fits", "Others"]  # of shared options
 
 Record = tuple[str, str]
@@ -55,11 +55,15 @@ def page() -> str:
         records = [record for record, part in shared.items() if part == title]
         lines += [f"### {title}", "", *_table(records), ""]
     for topic, text in TOPICS.items():
-        known = click.command(topic, add_help_option=False)(OPTIONS[topic](lambda: None))
-        found = _told(click.Context(known, info_name=topic))
-        records = [record for part in found.options.values() for record in part]
-        lines += [f"### {topic.capitalize()}", "", _marked(text), "", *_table(records), ""]
+        lines += [f"### {topic.capitalize()}", "", _marked(text), "", *_table(_topic(topic)), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _topic(name: str) -> list[Record]:
+    """Return the options that `calibtool help NAME` tells."""
+    known = click.command(name, add_help_option=False)(OPTIONS[name](lambda: None))
+    found = _told(click.Context(known, info_name=name))
+    return [record for part in found.options.values() for record in part]
 
 
 def _shared(every: list[Told]) -> dict[Record, str]:
@@ -71,7 +75,12 @@ def _shared(every: list[Told]) -> dict[Record, str]:
             for record in records if title not in REFERRED else []:
                 homes.setdefault(record, []).append(one)
                 titles[record] = title if title != "Options" else titles.get(record, "Others")
-    often = {record: title for record, title in titles.items() if len(homes[record]) >= MANY}
+    topics = {record for name in TOPICS for record in _topic(name)}
+    often = {
+        record: title
+        for record, title in titles.items()
+        if len(homes[record]) >= MANY and record not in topics
+    }
     for record in often:
         groups = {one.path.split()[1] for one in homes[record]}
         if len(groups) == 1:

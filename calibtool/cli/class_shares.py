@@ -85,6 +85,7 @@ def target_of(
     from calibtool.analysis.label_shift import estimate_prior
     from calibtool.data.files.open import open_source
     from calibtool.data.predictions import in_names
+    from calibtool.data.unit import unit_text
     from calibtool.errors import UsageError
 
     if "undersampled" in given:
@@ -96,7 +97,7 @@ def target_of(
         weights = [prior[0], prior[1] * given["undersampled"]]
         target = [weight / sum(weights) for weight in weights]
         said = f"class 1 is taken to be {target[1]:.4g} of the rows, not {prior[1]:.4g}"
-        return target, [in_names(said, rows.class_names)]
+        return target, [in_names(said, rows.class_names, unit_text(rows))]
     if "target" in given:
         if shared.is_cells(file):
             raise UsageError(f"{file}: holds cells, no rows; --target needs rows")

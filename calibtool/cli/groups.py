@@ -19,7 +19,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Resources": ("dask", "state"),
 }
 READING = "Reading options (--score, --labels, --filter and more): calibtool help reading"
+INTERVALS = "Intervals (--ci, --resamples, --level, --seed): calibtool help intervals"
+RESOURCES = "Resources (--dask, --state): calibtool help resources"
 TABLES = "Options of tables (--name, --digits, --percent, --pm): calibtool help tables"
+TOLD = {TABLES: "tables", INTERVALS: "intervals", RESOURCES: "resources"}  # their topics
 
 
 class Grouped(click.Command):
@@ -28,16 +31,20 @@ class Grouped(click.Command):
     def grouped(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
         """Return what help says of each option, by the title of its group, or by the line that
         refers to `calibtool help`."""
+        from calibtool.cli.help import told
         from calibtool.cli.options import READING as OF_READING
-        from calibtool.cli.side_by_side import LAYOUT
 
         parameters = self.get_params(ctx)
+        records = {str(parameter.name): parameter.get_help_record(ctx) for parameter in parameters}
         groups = {**GROUPS, READING: OF_READING}
-        if {*LAYOUT} <= {parameter.name for parameter in parameters}:
-            groups[TABLES] = tuple(LAYOUT)
+        for line, topic in TOLD.items():  # where a command has them, and with the same defaults
+            shared = told(ctx, topic)
+            if all(records.get(name) == record for name, record in shared.items()):
+                groups = {line: tuple(shared), **groups}
+                groups.pop(topic.capitalize(), None)  # what is left of it stands among the others
         found: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Options", *groups)}
         for parameter in parameters:
-            record = parameter.get_help_record(ctx)
+            record = records[str(parameter.name)]
             if isinstance(parameter, click.Option) and record is not None:
                 titles = [title for title, names in groups.items() if parameter.name in names]
                 found[titles[0] if titles else "Options"].append(record)
@@ -45,7 +52,7 @@ class Grouped(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         found = self.grouped(ctx)
-        told = [line for line in (TABLES, READING) if found.pop(line, None)]
+        told = [line for line in (*TOLD, READING) if found.pop(line, None)]
         for title, records in found.items():
             with formatter.section(title):
                 formatter.write_dl(records)

@@ -12,8 +12,16 @@ TOPICS = {
     "the same names, with _ for -.",
     "tables": "Options of `calibtool evaluate` for the table of several files, or of a paper: "
     "--format latex, for the packages booktabs and siunitx. In Python: ct.side_by_side.",
+    "intervals": "Options of every command whose numbers have intervals, beside --cluster. In "
+    "Python they are keywords of the same names.",
+    "resources": "Options of commands that read files of any size.",
 }
-OPTIONS = {"reading": shared.reading, "tables": side_by_side.layout}
+OPTIONS = {
+    "reading": shared.reading,
+    "tables": side_by_side.layout,
+    "intervals": shared.intervals,
+    "resources": shared.passes,
+}
 
 
 def command(name: str) -> click.Command:
@@ -25,12 +33,19 @@ def command(name: str) -> click.Command:
 @click.argument("topic", type=click.Choice(list(TOPICS)))
 @click.pass_context
 def help_(ctx: click.Context, topic: str) -> None:
-    """Explain TOPIC: reading, the options that say which columns hold what; or tables, those of
-    a table of several files.
+    """Explain TOPIC: reading, the options that say which columns hold what; tables, those of a
+    table of several files; intervals; or resources.
     """
-    text = TOPICS[topic]
-    shown = click.command(topic, add_help_option=False)(OPTIONS[topic](lambda: None))
     formatter = ctx.make_formatter()
-    formatter.write_text(text)
-    shown.format_options(ctx, formatter)
+    formatter.write_text(TOPICS[topic])
+    _command(topic).format_options(ctx, formatter)
     click.echo(formatter.getvalue(), nl=False)
+
+
+def told(ctx: click.Context, topic: str) -> dict[str, tuple[str, str] | None]:
+    """Return what a topic says of each of its options."""
+    return {str(each.name): each.get_help_record(ctx) for each in _command(topic).params}
+
+
+def _command(topic: str) -> click.Command:
+    return click.command(topic, add_help_option=False)(OPTIONS[topic](lambda: None))

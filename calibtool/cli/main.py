@@ -112,8 +112,7 @@ class Commands(Sections):
 def group() -> None:
     """Measure, fix, see and gate the calibration of a classifier.
 
-    Reads logits or probabilities and labels from npz, npy, parquet, Arrow, Feather or csv.
-    Start with: calibtool example demo/
+    Reads tables, arrays and logs. Start with: calibtool example demo/
     """
 
 

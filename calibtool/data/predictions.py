@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibtool.data.unit import LEVELS, Unit, unit_text
+from calibtool.data.unit import LEVELS, MULTILABEL, Unit, unit_text
 from calibtool.data.validation import (
     Origin,
     are_unit_column,
@@ -296,14 +296,40 @@ def names_of_classes(predictions: Any) -> tuple[str, ...]:
     return predictions.class_names or tuple(map(str, range(predictions.classes or 0)))
 
 
-def in_names(text: str, names: Sequence[str] | None) -> str:
+# what is said of class 1 and class 0 -> of a label that is there or not, in this order
+_OF_LABELS = {
+    r"\bP\(class 1\)": "P(label)",
+    r"\bare class 1\b": "have the label",
+    r"\b(rows?) of class 1\b": r"\1 with the label",
+    r"\b(rows?) of class 0\b": r"\1 without the label",
+    r"^Class 1\b": "The label",
+    r"^class 1\b": "with the label",
+    r"^class 0\b": "without the label",
+    r"\bclass 1\b": "the label",
+    r"\bclass 0\b": "no label",
+}
+
+
+def in_names(text: str, names: Sequence[str] | None, unit: str = "") -> str:
     """Return a text about class 1 and class 0 of two with the names of the classes, if there are.
+
+    Args:
+        text: a sentence, or a name.
+        names: of the classes, if known.
+        unit: the predictions of a row of the file, as in `DataInfo`; of several labels, class 1 is
+            that the label is there.
 
     >>> in_names("P(class 1) of rows of class 0", ("cat", "dog"))
     'P(dog) of rows of class cat'
     >>> in_names("P(class 1)", None)
     'P(class 1)'
+    >>> in_names("P(class 1) of rows of class 0", None, "5 labels per row")
+    'P(label) of rows without the label'
     """
+    if unit.endswith(MULTILABEL):
+        for pattern, label in _OF_LABELS.items():
+            text = re.sub(pattern, label, text)
+        return text
     if not names or len(names) != 2:
         return text
 

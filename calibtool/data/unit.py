@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEVELS = "levels"  # the kind of predictions whose classes are in order
+MULTILABEL = "labels per row"  # of predictions of several labels, each there or not
 
 
 @dataclass(frozen=True)

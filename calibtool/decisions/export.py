@@ -124,7 +124,7 @@ def _about(threshold: Threshold, indent: int) -> str:
     promised = promise(
         threshold.target, threshold.delta, threshold.data.rows, len(threshold.points)
     )
-    text = comment(f"Accepted: {rule(threshold.target)}. {promised}")
+    text = comment(threshold.named(f"Accepted: {rule(threshold.target)}. {promised}"))
     return textwrap.fill(text, 90).replace("\n", f"\n{' ' * indent}")
 
 

@@ -12,7 +12,13 @@ from calibtool.calibrators.calibrator import Calibrator
 from calibtool.calibrators.groups import require_few
 from calibtool.calibrators.nested_maps import group_names
 from calibtool.data.files.document import Document, Entry
-from calibtool.data.predictions import DataInfo, Predictions, first_other, names_of_classes
+from calibtool.data.predictions import (
+    DataInfo,
+    Predictions,
+    first_other,
+    in_names,
+    names_of_classes,
+)
 from calibtool.decisions.applied import add_columns
 from calibtool.decisions.costs import Costs
 from calibtool.decisions.losses import decided, scores_of
@@ -173,6 +179,10 @@ class Threshold(Shown):
             where = f"threshold {self.points[0].threshold}"
         after = f", after {self.calibrator.describe()}" if self.calibrator else ""
         return f"{where} for {self.target.text}{after}"
+
+    def named(self, text: str) -> str:
+        """Return a text about class 1 and class 0 with the names of the classes, if known."""
+        return in_names(text, self.class_names)
 
     def _named(self, classes: Array) -> Array:
         names = self.class_names

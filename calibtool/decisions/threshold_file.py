@@ -40,9 +40,9 @@ def document_of(threshold: Any) -> dict[str, Any]:
         "target": threshold.target.text,
         "delta": threshold.delta,
         "threshold": threshold.threshold,
-        "accepts": rule(threshold.target),
-        "promise": promise(
-            threshold.target, threshold.delta, threshold.data.rows, len(threshold.points)
+        "accepts": threshold.named(rule(threshold.target)),
+        "promise": threshold.named(
+            promise(threshold.target, threshold.delta, threshold.data.rows, len(threshold.points))
         ),
         "by": list(threshold.by),
         "classes": threshold.classes,

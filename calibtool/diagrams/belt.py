@@ -18,7 +18,7 @@ from calibtool.diagrams.curve import (
     stacked,
 )
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, only, request, view_option
+from calibtool.diagrams.inputs import Named, SharedOptions, only, request, shared_names, view_option
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import FINE_BARS, histogram
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR, Scale
@@ -47,6 +47,7 @@ class BeltDiagram(Drawn):
         estimates: the numbers that go with it.
         data: what was read.
         view: "top" or "positive".
+        class_names: of the two classes, if they have names.
     """
 
     belt: Belt
@@ -55,6 +56,7 @@ class BeltDiagram(Drawn):
     data: tuple[DataInfo, ...]
     view: str
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> Parts:
@@ -97,7 +99,8 @@ def compute(
     if belt is None:
         raise InputError(f"{rows.source}: no score lies between 0 and 1; there is no belt")
     bars = histogram(results, 0, np.arange(1, FINE_BARS + 1) / FINE_BARS)
-    return BeltDiagram(belt, bars, results.estimates(), (results.data,), chosen)
+    found = belt, bars, results.estimates(), (results.data,), chosen
+    return BeltDiagram(*found, class_names=shared_names(rows))
 
 
 def height(data: BeltDiagram, width: float, style: Style) -> float:

@@ -13,7 +13,14 @@ from calibtool.data.readable import Variant
 from calibtool.diagrams import marks, panels
 from calibtool.diagrams.curve import Parts, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, named, request, view_option
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    named,
+    request,
+    shared_names,
+    view_option,
+)
 from calibtool.diagrams.options import View
 from calibtool.diagrams.reliability_curves import Smooth, percentiles, smoother
 from calibtool.diagrams.scales import AXIS_NAMES
@@ -57,6 +64,7 @@ class Compare(Drawn):
         data: what was read.
         view: "top" or "positive".
         level: of the bands.
+        class_names: of the two classes, if they have names.
     """
 
     score: Array
@@ -69,6 +77,7 @@ class Compare(Drawn):
     view: str
     level: float
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> Parts:
@@ -133,6 +142,7 @@ def compute(predictions: Named, *, view: View = "auto", **shared: Unpack[SharedO
         data=tuple(replace(results.data, source=p.source, kind=p.kind) for p in (a, b)),
         view=results.view,
         level=level,
+        class_names=shared_names(a, b),
     )
 
 
@@ -190,7 +200,7 @@ def draw(data: Compare, axes: Axes, style: Style) -> None:
         upper.plot(x, line.gap, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in data.estimates[index][:1])
-        labels.append((marks.long_name(line.label, 40), numbers))
+        labels.append((line.label, numbers))
     marks.key(upper, style, handles, labels)
     difference = data.difference
     colour = style.colour(2)

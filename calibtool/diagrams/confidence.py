@@ -11,7 +11,7 @@ from calibtool.data.predictions import DataInfo
 from calibtool.diagrams import histograms, marks, texts
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, request
+from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, request, shared_names
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR_TICKS
 from calibtool.diagrams.style import Style
@@ -59,6 +59,7 @@ class Confidence(Drawn):
         data: what was read.
         view: "top" or "positive".
         notes: what was left out, in words.
+        class_names: of the two classes, if they have names.
     """
 
     groups: tuple[Group, Group]
@@ -67,6 +68,7 @@ class Confidence(Drawn):
     data: tuple[DataInfo, ...]
     view: str
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> Parts:
@@ -107,7 +109,8 @@ def compute(
         for name, at in zip(names, (outcome == 1, outcome == 0), strict=True)
     )
     bounds = np.append(0.0, edges)
-    return Confidence((first, second), bounds, results.estimates(), (results.data,), chosen)
+    found = (first, second), bounds, results.estimates(), (results.data,), chosen
+    return Confidence(*found, class_names=shared_names(source))
 
 
 def _group(name: str, score: Array, edges: Array, weights: Array, whole: float) -> Group:
@@ -128,7 +131,7 @@ def height(data: Confidence, width: float, style: Style) -> float:
 
 def _heights(data: Confidence, width: float, style: Style) -> tuple[float, float]:
     """Return the height of the panel, and the share of it for words at each end."""
-    return texts.mirrored(style, [*map(_words, data.groups)], width, 0.6)
+    return texts.mirrored(style, [data.named(_words(group)) for group in data.groups], width, 0.6)
 
 
 def draw(data: Confidence, axes: Axes, style: Style) -> None:
@@ -143,7 +146,7 @@ def draw(data: Confidence, axes: Axes, style: Style) -> None:
         texts.inside(
             axes,
             style,
-            _words(group) if style.stats else group.label,
+            data.named(_words(group) if style.stats else group.label),
             (0.012, 0.985 if sign > 0 else 0.015),
             va="top" if sign > 0 else "bottom",
             color=style.colour(index),

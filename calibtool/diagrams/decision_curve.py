@@ -20,6 +20,7 @@ from calibtool.diagrams.inputs import (
     named,
     request,
     require_two_classes,
+    shared_names,
     with_calibrators,
 )
 from calibtool.diagrams.options import Calibrators, Option
@@ -94,6 +95,7 @@ class DecisionCurve(Drawn):
         thresholds: (T,) where the curves are computed.
         standardised: whether net benefits are divided by the outcome rate.
         notes: what was left out, in words.
+        class_names: of the two classes, if they have names.
     """
 
     curves: tuple[Benefit, ...]
@@ -103,6 +105,7 @@ class DecisionCurve(Drawn):
     thresholds: Array
     standardised: bool
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> Parts:
@@ -169,6 +172,7 @@ def compute(
         results.settings.level,
         at,
         standardised,
+        class_names=shared_names(*sets.values()),
     )
 
 
@@ -256,7 +260,7 @@ def draw(data: DecisionCurve, axes: Axes, style: Style) -> None:
         look: dict[str, Any] = {"color": colour, "lw": style.line, "ls": style.dash(index)}
         axes.plot(at, curve.value, zorder=4, gid=f"curve-{index}", **look)
         handles.append(Line2D([], [], **look))
-        labels.append(marks.long_name(curve.label, 60))
+        labels.append(curve.label)
     for index, all_ in enumerate(data.everybody):
         look = {"color": style.muted, "lw": style.line * 0.8, "ls": DOTTED if index else "--"}
         axes.plot(at, all_.value, zorder=2.5, gid=f"everybody-{index}", **look)
@@ -271,7 +275,7 @@ def draw(data: DecisionCurve, axes: Axes, style: Style) -> None:
     told = f"Colour: {100 * data.level:g} % intervals of each point; " if with_intervals else ""
     rows = ", ".join(f"{info.rows:,}" for info in data.data[:3])
     rates = ", ".join(f"{100 * of.rate:.3g} %" for of in data.everybody[:3])
-    marks.small_print(axes, style, f"{told}n = {rows}; {rates} are class 1")
+    marks.small_print(axes, style, data.named(f"{told}n = {rows}; {rates} are class 1"))
 
 
 def _frame(data: DecisionCurve, axes: Axes) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calibtool.data.predictions import DataInfo, in_names
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -20,6 +22,13 @@ class Drawn:
     def axes(self) -> tuple[Axes, ...]:
         """The Axes on which a function of `calibtool.plot` drew it last; there may be none."""
         return getattr(self, "_axes", ())
+
+    def named(self, text: str) -> str:
+        """Return a text about class 1 and class 0 with the names of the classes, if they have
+        names."""
+        units = {info.unit for info in getattr(self, "data", ()) if isinstance(info, DataInfo)}
+        unit = units.pop() if len(units) == 1 else ""
+        return in_names(text, getattr(self, "class_names", None), unit)
 
     def drawn_on(self, axes: tuple[Axes, ...]) -> None:
         """Remember the Axes, which are no part of the data."""

@@ -76,7 +76,7 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
             words = drawn.suptitle(text, x=0.01, ha="left", fontsize=style.text * 1.15)
             room.wrap(words, room.Room(drawn))
         module.draw(diagram, drawn.subplots(), style)
-        _finish(drawn.axes, style)
+        _finish(drawn.axes, style, diagram)
         with _laid_out():
             if high is None:
                 _fit(drawn, module.height(diagram, wide, style))
@@ -86,15 +86,16 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
         return drawn
 
 
-def _finish(panels: Sequence[Axes], style: Style) -> None:
-    """Let the names of axes wrap, under the names that the user gives them."""
+def _finish(panels: Sequence[Axes], style: Style, diagram: Any) -> None:
+    """Let the names of axes wrap, in the names of the classes and those that the user gives."""
     from calibtool.diagrams import room
 
+    said = getattr(diagram, "named", str)
     for axes in panels:
         for one in (axes, *axes.child_axes):
             for axis in (one.xaxis, one.yaxis):
                 name = axis.get_label_text()
-                axis.set_label_text(style.named(name) if name else "")
+                axis.set_label_text(style.named(said(name), plain=name) if name else "")
         room.wrap_names(axes)
     if style.labels is not None:
         style.labels.require_used()
@@ -158,7 +159,7 @@ def draw(kind: str, diagram: Any, axes: Axes, **words: Unpack[Words]) -> tuple[A
     with mpl.rc_context({name: x for name, x in style.rc().items() if name not in kept}):
         module_of(kind).draw(diagram, axes, style)
     panels = tuple(one for one in place.axes if one is axes or one not in before)
-    _finish(panels, style)
+    _finish(panels, style, diagram)
     return panels
 
 

@@ -138,6 +138,12 @@ def class_names(predictions: Readable) -> list[str]:
     return list(known) if known else [str(k) for k in range(predictions.classes or 2)]
 
 
+def shared_names(*sets: Readable) -> tuple[str, ...] | None:
+    """Return the names of the classes, if all sets of predictions give them the same."""
+    given = {getattr(rows, "class_names", None) for rows in sets}
+    return given.pop() if len(given) == 1 else None
+
+
 def numbered_name(name: str) -> str:
     """Return the name of a class in a sentence: one that is a number is told from a quantity.
 

@@ -23,6 +23,8 @@ def height(data: SliceMonitoring, width: float, style: Style) -> float:
 
 def draw(data: SliceMonitoring, axes: Axes, style: Style) -> None:
     """Draw mean score and mean outcome, and the evidence beside them; the most evidence first."""
+    from calibtool.diagrams import room
+
     place = panels.inside(axes)
     shown = data.slices[:MOST]
     grid = place.subplots(len(shown), 2, sharex=True, squeeze=False)
@@ -38,8 +40,9 @@ def draw(data: SliceMonitoring, axes: Axes, style: Style) -> None:
         monitor.means(left, each, own, style, crowded=crowded, key=left is grid[0, 0])
         monitor.evidence(right, each, own, style, highest, crowded=crowded)
         monitor.evidence_axis(right, [each, *(other for _, other in shown)], style, highest)
-        title = f"{marks.long_name(name, 24)}: {each.rows:,} rows"
-        right.set_title(title, loc="right", fontsize=style.small, pad=0.4 * style.text)
+        title = f"{name}: {each.rows:,} rows"
+        text = right.set_title(title, loc="right", fontsize=style.small, pad=0.4 * style.text)
+        room.wrap(text, room.Room(right))
     for panel in grid[-1]:
         monitor.ticks(panel, data.names, first.every, x, style)
     more = len(data.slices) - len(shown)

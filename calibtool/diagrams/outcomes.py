@@ -12,7 +12,14 @@ from calibtool.diagrams import histograms, marks, texts
 from calibtool.diagrams.curve import Parts, columns_of, data_columns, estimate_columns, stacked
 from calibtool.diagrams.digits import brief
 from calibtool.diagrams.drawn import Drawn
-from calibtool.diagrams.inputs import Named, SharedOptions, only, request, require_two_classes
+from calibtool.diagrams.inputs import (
+    Named,
+    SharedOptions,
+    only,
+    request,
+    require_two_classes,
+    shared_names,
+)
 from calibtool.diagrams.options import Bins
 from calibtool.diagrams.scales import AXIS_NAMES
 from calibtool.diagrams.style import Style
@@ -58,6 +65,7 @@ class Outcomes(Drawn):
         estimates: AUROC.
         data: what was read.
         notes: what was left out, in words.
+        class_names: of the two classes, if they have names.
     """
 
     sides: tuple[Side, Side]
@@ -65,6 +73,7 @@ class Outcomes(Drawn):
     estimates: tuple[Estimate, ...]
     data: tuple[DataInfo, ...]
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> Parts:
@@ -93,7 +102,8 @@ def compute(predictions: Named, *, bins: Bins = 20, **shared: Unpack[SharedOptio
     require_two_classes(rows, "this diagram")
     results = evaluate_variants(request(rows, ["auroc"], **shared))
     sides, edges = of_results(results, bins)
-    return Outcomes(sides, edges, results.estimates(), (results.data,))
+    found = sides, edges, results.estimates(), (results.data,)
+    return Outcomes(*found, class_names=shared_names(rows))
 
 
 def of_results(results: Results, bins: int = 20) -> tuple[tuple[Side, Side], Array]:
@@ -127,7 +137,7 @@ def height(data: Outcomes, width: float, style: Style) -> float:
 
 def _heights(data: Outcomes, width: float, style: Style) -> tuple[float, float]:
     """Return the height of the panel, and the share of it for words at each end."""
-    return texts.mirrored(style, [*map(_words, data.sides)], width, 0.62)
+    return texts.mirrored(style, [data.named(_words(side)) for side in data.sides], width, 0.62)
 
 
 def draw(data: Outcomes, axes: Axes, style: Style) -> None:
@@ -143,7 +153,7 @@ def draw(data: Outcomes, axes: Axes, style: Style) -> None:
         texts.inside(
             axes,
             style,
-            _words(side) if style.stats else side.label,
+            data.named(_words(side) if style.stats else side.label),
             (0.985, 0.985 if sign > 0 else 0.015),
             ha="right",
             va="top" if sign > 0 else "bottom",

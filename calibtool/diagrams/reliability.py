@@ -20,6 +20,7 @@ from calibtool.diagrams.inputs import (
     named,
     only,
     request,
+    shared_names,
     view_option,
     with_calibrators,
 )
@@ -97,6 +98,7 @@ class Reliability(Drawn):
         level: of the intervals and bands.
         bands: which of the bands are drawn: "confidence", "consistency", "both" or "none".
         notes: what was left out, in words.
+        class_names: of the two classes, if they have names.
     """
 
     curves: tuple[Curve, ...]
@@ -107,6 +109,7 @@ class Reliability(Drawn):
     level: float
     bands: str
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def panels(self) -> dict[str, tuple[Curve, ...]]:
@@ -209,7 +212,10 @@ def compute(
     per_panel = len(variants) if by is not None else len(curves)
     bands = bands or ("both" if per_panel == 1 else "confidence")
     level = results.settings.level
-    return Reliability(tuple(curves), tuple(data), results.view, form, logit, level, bands, notes)
+    return Reliability(
+        *(tuple(curves), tuple(data), results.view, form, logit, level, bands, notes),
+        class_names=shared_names(*sets.values()),
+    )
 
 
 def pages(data: Reliability, width: float, style: Style) -> list[Reliability]:
@@ -334,7 +340,7 @@ def _labels(curves: tuple[Curve, ...]) -> list[marks.Entry]:
     labels: list[marks.Entry] = []
     for curve in curves:
         numbers = ", ".join(marks.estimate_text(estimate) for estimate in curve.estimates)
-        labels.append((marks.long_name(curve.label, 60), numbers))
+        labels.append((curve.label, numbers))
     return labels
 
 

@@ -165,9 +165,7 @@ def draw(data: RiskCoverage, axes: Axes, style: Style) -> None:
         first, *more = [marks.estimate_text(estimate) for estimate in data.curves[0].estimates]
         marks.header(axes, style, [first, "; ".join([*more, f"n = {data.data[0].rows:,}"])])
     else:
-        labels = [
-            (marks.long_name(c.label, 60), marks.estimate_text(c.estimates[0])) for c in data.curves
-        ]
+        labels = [(c.label, marks.estimate_text(c.estimates[0])) for c in data.curves]
         marks.key(axes, style, handles, labels)
     axes.set_xlim(0, 1)
     marks.ticks(axes.xaxis, *COVERAGE_TICKS)

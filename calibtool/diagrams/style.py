@@ -38,12 +38,13 @@ class Labels:
     seen: dict[str, None] = field(default_factory=dict)
     used: set[str | int] = field(default_factory=set)
 
-    def of(self, name: str, place: int | None = None) -> str:
-        """Return the new name of what was called `name`."""
+    def of(self, name: str, place: int | None = None, plain: str = "") -> str:
+        """Return the new name of what was called `name`, or `plain` where classes have no names."""
         self.seen[name] = None
-        if name in self.renamed:
-            self.used.add(name)
-            return self.renamed[name]
+        for known in (name, plain):
+            if known in self.renamed:
+                self.used.add(known)
+                return self.renamed[known]
         if place is not None and place < len(self.ordered):
             self.used.add(place)
             return self.ordered[place]
@@ -112,9 +113,10 @@ class Style:
         """Return the dashes of series `index`; they shift when the colours start again."""
         return DASHES[(index + index // len(self.series)) % len(DASHES)]
 
-    def named(self, name: str, place: int | None = None) -> str:
-        """Return the name that a picture gives to an axis, or to the entry `place` of its key."""
-        return name if self.labels is None else self.labels.of(name, place)
+    def named(self, name: str, place: int | None = None, plain: str = "") -> str:
+        """Return the name that a picture gives to an axis, or to the entry `place` of its key;
+        `plain` is that of an axis where classes have no names."""
+        return name if self.labels is None else self.labels.of(name, place, plain)
 
     def rc(self) -> Any:
         """Return the style as rcParams: Any, because matplotlib's types list each name."""

@@ -93,7 +93,7 @@ def reliability(data: Reliability, *, width: int, colour: bool, letters: str = "
     for index, (curve, mark) in enumerate(zip(data.curves, marks, strict=True)):
         bars = len(marks) <= 2 and index == len(marks) - 1
         _points(upper, curve, mark, bars=bars)
-    score, outcome = NAMES[data.view]
+    score, outcome = map(data.named, NAMES[data.view])
     lines = [outcome, *_scaled(upper, ("1.0", "0.5", "0.0"), colour=colour)]
     last = data.curves[-1]
     lower = _histogram(last, columns)

@@ -48,6 +48,7 @@ class ThresholdDiagram(Drawn):
         proven: (M,) the limit that each by itself proves at delta.
         coverage: (M,) share of the rows that each accepts.
         notes: what was left out, in words.
+        class_names: of the two classes, if they have names.
     """
 
     target: Target
@@ -64,6 +65,7 @@ class ThresholdDiagram(Drawn):
     proven: Array
     coverage: Array
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def parts(self) -> Parts:
@@ -125,7 +127,8 @@ def _diagram(found: Threshold, every: Losses, level: float, *, logit: bool) -> T
     coverage = np.cumsum(weights)[ends] / weights.sum()
     if target.name == "recall":  # of all rows of class 1
         if not weights[rows.counts].sum():
-            raise InputError(f"{found.data.source}: recall needs rows of class 1; there are none")
+            needs = found.named("recall needs rows of class 1; there are none")
+            raise InputError(f"{found.data.source}: {needs}")
         mass = np.full(len(ends), weights[rows.counts].sum())
         squares = np.full(len(ends), (weights[rows.counts] ** 2).sum())
         losses = mass - np.cumsum(weights * rows.counts)[ends]
@@ -151,6 +154,7 @@ def _diagram(found: Threshold, every: Losses, level: float, *, logit: bool) -> T
         _of(target, shares.upper(rate * effective, effective, found.delta)),
         coverage,
         () if found.found else (f"no threshold keeps {target.text} on these rows",),
+        class_names=found.class_names,
     )
 
 

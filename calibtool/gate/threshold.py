@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calibtool.calibrators.confidences import fingerprint_of
-from calibtool.data.predictions import Predictions, in_names
+from calibtool.data.predictions import Predictions
 from calibtool.decisions.choose import weighing
 from calibtool.decisions.losses import Losses, decided, losses_of
 from calibtool.decisions.point import share_of
@@ -86,13 +86,14 @@ def promised_verdict(
     if not held:
         raise NotAvailableError(
             f"{predictions.source}: {requirement.text}: no row tells, so it cannot pass: "
-            + (in_names("none is of class 1", after.class_names) if recall else "none is accepted")
+            + (threshold.named("none is of class 1") if recall else "none is accepted")
         )
     groups = {k: names == name for k, name in enumerate(held)}
 
     def measure(k: int, level: float, resamples: int) -> Estimate:
         """Return the subject in group `k`; the interval needs no resamples."""
-        return _estimate(requirement, every.take(groups[k]), taken[groups[k]], level)
+        estimate = _estimate(requirement, every.take(groups[k]), taken[groups[k]], level)
+        return replace(estimate, missing=threshold.named(estimate.missing))
 
     rows = {k: int(shown[groups[k]].sum()) for k in groups}
     measured: dict[int, tuple[Estimate, float | None]] = {}

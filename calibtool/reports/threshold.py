@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from calibtool.data.predictions import in_names
 from calibtool.decisions.point import Point, Share
 from calibtool.decisions.promise import NOT_PROMISED, corrected, lacking, line_text, promise, rule
 from calibtool.decisions.threshold import SEPARATOR, Threshold
@@ -68,7 +67,7 @@ def _notes(threshold: Threshold) -> list[Note]:
     told = []
     for point in missing[:MOST_NAMED]:
         where = f"{SEPARATOR.join(threshold.by)} = {point.group}" if threshold.by else ""
-        text = in_names(" ".join(lacking(point, target, where)), threshold.class_names)
+        text = threshold.named(" ".join(lacking(point, target, where)))
         told.append(Note(text, "warning"))
     if len(missing) > MOST_NAMED:
         more = len(missing) - MOST_NAMED
@@ -80,8 +79,8 @@ def _notes(threshold: Threshold) -> list[Note]:
     shared = corrected(len(points))
     promised = promise(target, threshold.delta, threshold.data.rows, len(points))
     return [
-        Note(in_names(f"Accepted: {rule(target)}.", threshold.class_names)),
-        Note(in_names(promised, threshold.class_names), "good"),
+        Note(threshold.named(f"Accepted: {rule(target)}.")),
+        Note(threshold.named(promised), "good"),
         *([Note(shared, "quiet")] if shared else []),
         Note(NOT_PROMISED, "quiet"),
         *told,

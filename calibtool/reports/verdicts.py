@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from calibtool.analysis.monitoring.wording import highest_of
 from calibtool.formatting import (
     DEFAULT_LEVEL,
     Lines,
@@ -146,6 +147,8 @@ def _numbers(verdict: Verdict) -> tuple[str, str, str]:
     """Return value, corrected estimate and interval, with signs if they are of a difference."""
     digits, _ = _margin(verdict)
     estimate = verdict.estimate
+    if beyond := _beyond(verdict):
+        return f"> {beyond}", "", ""
     if not verdict.requirement.delta:
         return evaluation.numbers(estimate, digits)
     ends = interval(estimate.low, estimate.high, sign=True, digits=digits)
@@ -164,7 +167,17 @@ def _margin(verdict: Verdict) -> tuple[int, str]:
     """Return the decimals with which that number reads on its side of the threshold, and how far it
     is within it, as both are printed."""
     requirement = verdict.requirement
+    if beyond := _beyond(verdict):
+        return 0, f"< -{beyond}"
     return margin_of(_judged(verdict), requirement.threshold, upper=requirement.upper)
+
+
+def _beyond(verdict: Verdict) -> str:
+    """Return the largest e-value that is shown, where evidence over time is larger; else ""."""
+    if not verdict.requirement.evidence:
+        return ""
+    highest = highest_of(1 / verdict.requirement.threshold)
+    return f"1e{highest}" if _judged(verdict) > 10.0**highest else ""
 
 
 def why(verdict: Verdict) -> str:

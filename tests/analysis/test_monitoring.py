@@ -426,3 +426,64 @@ def test_a_day_without_an_event_does_not_claim_to_know_the_bias():
     # no event in 300 rows does not exclude 1 - 0.025 ** (1 / 300) = 1.2 %
     assert bias.low == pytest.approx(0.005 - (1 - 0.025 ** (1 / 300)), abs=1e-9)
     assert bias.high == pytest.approx(0.005)
+
+
+def slice_days():
+    """Days of two countries, of which one changes on the third day."""
+    found = {}
+    for k in range(4):
+        random = np.random.default_rng(k)
+        s, country = random.random(500), random.choice(["fr", "it"], 500)
+        wrong = (country == "it") & (k >= 2)
+        hits = random.random(500) < np.where(wrong, 0.4 * s, s)
+        found[f"day {k}"] = {"score": s, "label": hits.astype(int), "country": country}
+    return found
+
+
+def test_slices_are_monitored_in_python_as_on_the_command_line(tmp_path):
+    data = slice_days()
+    found = ct.monitor(data, by="country", ci="none")
+    assert (found.by, found.alarms, found.names) == ("country", ["it"], tuple(data))
+    (_, changed), (_, same) = found.slices
+    assert (changed.alarmed, same.alarmed) == (2, None)
+    assert changed.alpha == pytest.approx(0.05 / 3)
+    paths = {}
+    for name, day in data.items():
+        paths[name] = tmp_path / f"{name}.csv"
+        columns = zip(*day.values(), strict=True)
+        lines = [",".join(day), *(",".join(map(str, row)) for row in columns)]
+        paths[name].write_text("\n".join(lines), encoding="utf-8")
+    assert ct.monitor(paths, by="country", ci="none") == found
+    loaded = {name: ct.load(path, extra=["country"]) for name, path in paths.items()}
+    assert ct.monitor(loaded, by="country", ci="none") == found
+    alone = ct.monitor(
+        {
+            name: {x: v[day["country"] == "it"] for x, v in day.items()}
+            for name, day in data.items()
+        },
+        alpha=0.05 / 3,
+        ci="none",
+    )
+    assert alone.periods == changed.periods
+
+
+@pytest.mark.parametrize(
+    ("change", "by", "says"),
+    [
+        (dict, "city", "there is no column 'city'; the file has score, label, country"),
+        (dict, "score", "score: holds numbers with fractions"),
+        (dict, "", "by '': expected names of columns"),
+        (lambda day: ct.read(day).load(), "country", "there is no further column 'country'"),
+        (lambda day: ct.cells(ct.read(day)), "country", "holds cells, no rows; slices need rows"),
+    ],
+)
+def test_slices_that_cannot_be_told_are_refused(change, by, says):
+    data = {name: change(day) for name, day in slice_days().items()}
+    with pytest.raises((InputError, UsageError), match=says):
+        ct.monitor(data, by=by)
+
+
+def test_no_periods_are_refused():
+    for by in (None, "country"):
+        with pytest.raises(InputError, match="there are no periods"):
+            ct.monitor({}, by=by)

@@ -327,7 +327,10 @@ def test_check_fails_on_an_alarm_and_passes_without(run, scores):
     words = ("check", scores, *COLUMNS, "--every", "day", "--require")
     result = run(*words, "e(change) < 20")
     assert result.code == 1
-    assert "Calibration changed around 2026-11-07" in " ".join(result.out.split())
+    told = " ".join(result.out.split())
+    assert "Calibration changed around 2026-11-07" in told
+    assert "e(change) < 20 positive > 1e6 FAILED" in told
+    assert "(margin < -1e6)" in told
     assert max(map(len, result.out.splitlines())) <= 80
     before = ("check", "scores/day=2026-11-0[1-6]", *COLUMNS, "--every", "day", "--require")
     assert run(*before, "e(change) < 20", "--require", "e(miscalibration) < 20").code == 0

@@ -493,3 +493,39 @@ def test_a_report_needs_no_matplotlib(process, good):
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
+
+
+# ------------------------------------------------------------------ what to do
+
+
+@pytest.fixture
+def low_scores():
+    """Write scores that are too low by 0.4 log-odds, which 250 rows show in their mean alone."""
+    random = np.random.default_rng(1)
+    z = random.normal(size=250) * 1.2 - 1.5
+    y = random.random(250) < 1 / (1 + np.exp(-z - 0.4))
+    lines = [f"{1 / (1 + np.exp(-a)):.6f},{b:d}" for a, b in zip(z, y, strict=True)]
+    Path("low.csv").write_text("\n".join(["score,label", *lines]), encoding="utf-8")
+    return "low.csv"
+
+
+def test_a_report_contradicts_none_of_its_intervals(run, low_scores):
+    few = ("--resamples", "100")
+    told = run("evaluate", low_scores, "--metrics", "ece,citl,oe-ratio", *few).out
+    told = " ".join(told.split())
+    assert re.search(r"ece positive \S+ \S+ \[0\.0000, ", told)
+    start = r"Miscalibrated at n = 250, though not by ece\S* \(p = \S+\): "
+    citl, ratio = (
+        r"citl \S+ \[0\.\d+, 0\.\d+\] excludes 0",
+        r"oe-ratio \S+ \[1\.\d+, 1\.\d+\] excludes 1",
+    )
+    assert re.search(f"{start}{citl} and {ratio}\\.", told)
+    assert "Next: calibtool select" in told
+    for name in ("r.html", "r.md"):
+        assert run("report", low_scores, "--clinical", "-o", name, *few).code == 0
+        text = Path(name).read_text(encoding="utf-8").replace("\\", "").replace("\u00a0", " ")
+        text = re.sub("<[^>]*>", "", text)
+        assert re.search(f"{start}{ratio} and {citl}\\.", text)
+        assert re.search(f"What to do:? ?Recalibrate: {ratio} and {citl}\\. ", text)
+        assert re.search(f"How sure:? ?By their intervals, {ratio} and {citl}\\. ", text)
+        assert "Use the probabilities as they are" not in text

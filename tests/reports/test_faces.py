@@ -54,7 +54,7 @@ def in_slices():
     """The rows of three days in two slices, one of which appears later."""
     slices = {"<at>": three_days(), "be & ch": dict(list(three_days().items())[1:])}
     return monitor_slices(
-        {name: in_memory(days, "auto", 15) for name, days in slices.items()},
+        {name: in_memory(days, "auto", 15)[""] for name, days in slices.items()},
         "place",
         against="first",
         alpha=0.05,

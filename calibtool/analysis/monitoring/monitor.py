@@ -1,19 +1,18 @@
-"""Monitor calibration over time, with a test that can be checked after every period."""
+"""Measure periods that have been read, with a test that can be checked after every period."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from calibtool.analysis.monitoring import evidence
 from calibtool.analysis.monitoring.change_point import change_of, parts_of
 from calibtool.analysis.monitoring.period import NULLS, Monitoring, Period, PeriodResult
-from calibtool.analysis.monitoring.read import WEIGHTED, Periods, in_memory
+from calibtool.analysis.monitoring.read import WEIGHTED, Periods
 from calibtool.analysis.monitoring.wording import reading
 from calibtool.errors import InputError, UsageError
 from calibtool.evaluation.from_cells import bias_and_error
@@ -24,69 +23,10 @@ from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics import norms
 from calibtool.metrics.profiles import profile
-from calibtool.streaming.read import read_named
 from calibtool.types import Array, Progress, silent
 
 # Intervals that a period can have: it keeps cells, and the other methods need its rows.
 METHODS = ("inverted", "none")
-
-
-def monitor(
-    periods: Mapping[str, Any],
-    *,
-    against: str = "first",
-    alpha: float = 0.05,
-    view: str = "auto",
-    bins: int = 15,
-    ci: str = "inverted",
-    resamples: int = 200,
-    level: float = 0.95,
-    seed: int = 0,
-    progress: Progress | None = None,
-    **keys: Any,
-) -> Monitoring:
-    """Measure calibration over time, and test whether it has changed.
-
-    The e-value is the evidence so far against the hypothesis that the calibration curve is the same
-    in all periods (with `against="calibrated"`: that the scores are calibrated). If the hypothesis
-    is true, the probability that the e-value ever reaches 1 / alpha is at most alpha, for any
-    number of periods (Ville 1939). The test can therefore be checked after every period. The
-    distribution of the scores in each period does not matter. Rows must be independent given their
-    scores.
-
-    Args:
-        periods: predictions by the name of their period, in order of time: each all that `ct.read`
-            takes, such as a path, `Predictions`, a data frame or a summary (`ct.cells`).
-        against: null hypothesis, "first" or "calibrated".
-        alpha: largest probability of ever raising a false alarm, in (0, 1).
-        view: "top", "positive" (two classes), or "auto": positive for one column, top otherwise.
-        bins: number of equal-width bins of the ECE.
-        ci: "inverted" or "none": intervals of the ECE and bias of each period. They are not part of
-            the test.
-        resamples, level, seed: options of those intervals.
-        progress: called with the name of the step and the share of it that is done.
-        keys: which column has which role, as for `ct.load`.
-
-    Raises:
-        InputError: rows are weighted, there are no labels, or periods differ in kind.
-        UsageError: an option is out of range.
-
-    >>> from calibtool.data.predictions import Predictions
-    >>> sure = Predictions.from_probs([0.9] * 100, [1] * 90 + [0] * 10)
-    >>> less = Predictions.from_probs([0.9] * 100, [1] * 60 + [0] * 40)
-    >>> report = monitor({"monday": sure, "tuesday": sure, "wednesday": less}, ci="none")
-    >>> [report.alarmed, round(report.periods[2].was, 6)]
-    [2, 0.6]
-    """
-    _require_method(ci)
-    return monitor_periods(
-        in_memory(read_named(periods, **keys), view, bins),
-        against=against,
-        alpha=alpha,
-        bins=bins,
-        resampling=Resampling(ci, resamples, level, seed),
-        progress=progress,
-    )
 
 
 def monitor_periods(
@@ -98,12 +38,12 @@ def monitor_periods(
     resampling: Resampling,
     progress: Progress | None = None,
 ) -> Monitoring:
-    """Do what `monitor` does, for periods that have been read.
+    """Do what `run.monitor` does, for periods that have been read.
 
-    The arguments are those of `monitor`; `resampling` makes the intervals of each period.
+    The arguments are those of `run.monitor`; `resampling` makes the intervals of each period.
     """
     _require(against, alpha)
-    _require_method(resampling.ci)
+    require_method(resampling.ci)
     periods = list(series.periods)
     _require_alike(series.source, periods)
     tick = progress or silent
@@ -219,7 +159,7 @@ def _require(against: str, alpha: float) -> None:
         raise UsageError(f"--alpha must lie between 0 and 1, not {alpha:g}")
 
 
-def _require_method(ci: str) -> None:
+def require_method(ci: str) -> None:
     """Check that periods can have intervals by this method. Raises UsageError."""
     if ci not in METHODS:
         raise UsageError(f"--ci must be one of {', '.join(METHODS)} (got {ci!r})")

@@ -15,6 +15,7 @@ from calibtool.data.files.roles import Choice
 from calibtool.data.files.secrets import without_secrets
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Kind, Predictions
+from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UnreadableError, UsageError
 from calibtool.evaluation.request import one_score_view
@@ -56,22 +57,35 @@ class Periods:
     names: tuple[str, ...] = ()
 
 
-def in_memory(data: Mapping[str, Predictions | Summary], view: str, bins: int) -> Periods:
-    """Return the periods of predictions or summaries, by the name of each period.
+def in_memory(
+    data: Mapping[str, Readable], view: str, bins: int, by: Sequence[str] = ()
+) -> dict[str, Periods]:
+    """Return the periods of every slice of predictions or summaries, by the name of each period.
 
-    Raises InputError for weighted rows or no labels, UsageError for `view` or `bins`.
+    Slices are those of `read_slices`. Raises InputError for weighted rows, no labels, or slices of
+    a summary; UsageError for `view`, `bins` or a column of `by`.
     """
-    periods = []
+    grid_ = _grid(bins)
+    found: dict[str, list[Period]] = {} if by else {"": []}
     for name, rows in data.items():
-        if isinstance(rows, Summary):
-            periods.append(_of_summary(rows, view, name))
+        if isinstance(rows, Summary) and not by:
+            found[""].append(_of_summary(rows, view, name))
             continue
-        resolved, cells = one_score_view(view, rows), _grid(bins)
-        tally = Tally(cells)
-        for block in rows.blocks(MOST_ROWS):
-            tally.add(*reduce_rows(_unweighted(block)).view(resolved))
-        periods.append(Period(name, _cells(cells, tally.result()), rows.kind, resolved))
-    return Periods("periods", "period", tuple(periods), names=tuple(data))
+        resolved, sums = one_score_view(view, rows), dict[Place, Sums]()
+        for block in slice_rows.carrying_all(rows, by).blocks(MOST_ROWS):
+            score, outcome = reduce_rows(_unweighted(block)).view(resolved)
+            names, codes = slice_rows.of_rows(block, by, {})
+            for k in np.unique(codes).tolist():
+                inside = codes == k
+                _plus(sums, (names[k], name), _counted(grid_, score[inside], outcome[inside]))
+        for (part, _), each in sorted(sums.items()):
+            period = Period(name, _cells(grid_, each), rows.kind, resolved)
+            found.setdefault(part, []).append(period)
+        slice_rows.require_few(found, "periods", by)
+    return {
+        part: Periods("periods", "period", tuple(periods), names=tuple(data))
+        for part, periods in found.items()
+    }
 
 
 def read(pattern: str, every: str, **options: Any) -> Periods:
@@ -238,11 +252,7 @@ class _Reading:
     def _require_few(self, places: Collection[Place]) -> None:
         """Check that there are not too many slices and periods. Raises UsageError."""
         slices = {name for name, _ in places}
-        if len(slices) > slice_rows.MOST:
-            raise UsageError(
-                f"{self.pattern}: --by {','.join(self.by)} has more than {slice_rows.MOST} values; "
-                f"at most {slice_rows.MOST} slices can be monitored"
-            )
+        slice_rows.require_few(slices, self.pattern, self.by)
         if len(places) > MOST:
             of = f" of {len(slices):,} slices together" if self.by else ""
             raise UsageError(

@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 
+from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
+from calibtool.data.readable import Readable
 from calibtool.data.slicing import crossed
 from calibtool.data.validation import texts
-from calibtool.errors import UsageError
+from calibtool.errors import InputError, UsageError
+from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
 # Most slices: the evidence in each has to be so many times as strong for an alarm.
 MOST = 200
+
+
+def require_few(slices: Sized, source: str, by: Sequence[str]) -> None:
+    """Check that there are not too many slices. Raises UsageError."""
+    if len(slices) > MOST:
+        raise UsageError(
+            f"{source}: --by {','.join(by)} has more than {MOST} values; at most {MOST} slices can "
+            "be monitored"
+        )
+
+
+def carrying_all(rows: Readable, by: Sequence[str]) -> Readable:
+    """Return rows whose blocks carry the columns of `by`. Raises InputError where one is not
+    there, and for a summary, which holds no rows."""
+    if isinstance(rows, Source):
+        return rows.also([column for column in by if column not in rows.extra])
+    if by and isinstance(rows, Summary):
+        raise InputError(f"{rows.source}: holds cells, no rows; slices need rows")
+    for column in by:
+        if column not in getattr(rows, "extra", ()):
+            raise InputError(
+                f"{rows.source}: there is no further column {column!r}; "
+                f"load(path, extra=[{column!r}]) carries it along"
+            )
+    return rows
 
 
 def of_rows(

@@ -15,7 +15,7 @@ import numpy as np
 
 from calibtool.data import written
 from calibtool.data.files.reader import side_by_side
-from calibtool.data.unit import Unit
+from calibtool.data.unit import MULTILABEL, Unit
 from calibtool.data.validation import Origin
 from calibtool.errors import UsageError
 from calibtool.types import Array
@@ -62,7 +62,7 @@ class Unfolding:
     def unit(self) -> Unit:
         """The rows of the table, each of several predictions."""
         if self.names:
-            return Unit("row", PART, f"{self.per:,} labels per row", "missing targets", self.per)
+            return Unit("row", PART, f"{self.per:,} {MULTILABEL}", "missing targets", self.per)
         column = _COLUMNS.get(len(self.shape), _DENSE)
         size = " x ".join(f"{n:,}" for n in self.shape)
         return Unit(column, "", f"{column}s of {size}", "ignored positions", self.per)

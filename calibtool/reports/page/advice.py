@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from calibtool.analysis.candidate import NOTHING
@@ -13,6 +14,9 @@ from calibtool.evaluation.wording import (
     is_tested,
     is_visible,
     leading,
+    missed,
+    misses,
+    other_errors,
     p_text,
 )
 from calibtool.formatting import capitalized, changed, joined, number, percent
@@ -59,28 +63,42 @@ def _action(subject: FileSummary) -> tuple[str, str]:
         few = report.data.rows < FEW_ROWS
         with_ = "on more rows" if few else "with intervals"
         return f"Measure {with_} before you decide: these numbers can be chance.", ""
+    off = _missed(report)
     wrong = is_visible(lead) if is_tested(lead) else _rejected(lead, report)
+    wrong = wrong or bool(off)
+    why = f"Recalibrate: {misses(off)}. " if off else ""
     if subject.fix is None:
         if wrong:
             start = "Do not use the probabilities as they are; look for a calibrator."
-            return f"{start} {subject.no_fix}", SELECT
+            return f"{why}{start} {subject.no_fix}", SELECT
         return _keep(lead, report), ""
     name = title(subject)
     harm = harms(report)
     chosen = subject.selection is None or subject.selection.chosen != NOTHING
-    if chosen and not harm and _helps(report, lead, wrong=wrong):
-        after = leading(report.after)
-        return _apply(subject, left=after is not None and is_tested(after) and is_visible(after))
+    if chosen and not harm and _helps(report, lead, off, wrong=wrong):
+        text, command = _apply(subject)
+        return f"{why}{text}", command
     if not wrong and not harm:
         return _keep(lead, report), ""
-    why = f"makes {joined(harm)}" if harm else f"does not visibly lower {lead.name}"
+    does = f"does not visibly correct {joined([e.name for e in off])}" if off else ""
+    does = f"makes {joined(harm)}" if harm else does or f"does not visibly lower {lead.name}"
     if wrong:
-        return f"{capitalized(name)} {why}. Look for a calibrator that helps:", SELECT
-    return f"{_keep(lead, report)} Do not apply {name}: it {why}.", ""
+        return f"{why}{capitalized(name)} {does}. Look for a calibrator that helps:", SELECT
+    return f"{_keep(lead, report)} Do not apply {name}: it {does}.", ""
 
 
-def _apply(subject: FileSummary, *, left: bool) -> tuple[str, str]:
-    """Return that the calibrator helps, and how to get it; `left` for miscalibration that stays."""
+def _missed(report: Report) -> list[Estimate]:
+    """Return the measures that miss their ideal where the calibration error does not show it."""
+    lead = leading(report.estimates)
+    seen = lead is not None and is_tested(lead) and is_visible(lead)
+    return [] if seen else missed(report.estimates)
+
+
+def _apply(subject: FileSummary) -> tuple[str, str]:
+    """Return that the calibrator helps, how to get it, and whether miscalibration is left."""
+    after = leading(subject.report.after)
+    seen = after is not None and is_tested(after) and is_visible(after)
+    left = seen or bool(missed(subject.report.after))
     rest = " Some miscalibration is left: calibtool select may find a better one." if left else ""
     assert subject.fix is not None
     method = subject.fix.method
@@ -91,19 +109,20 @@ def _apply(subject: FileSummary, *, left: bool) -> tuple[str, str]:
     return text, f"calibtool fit {method} VALIDATION_FILE -o {method}.json"
 
 
-def _helps(report: Report, lead: Estimate, *, wrong: bool) -> bool:
-    """Return whether the calibration error gets better beyond chance or, where none is visible, a
-    proper score."""
+def _helps(report: Report, lead: Estimate, off: Sequence[Estimate], *, wrong: bool) -> bool:
+    """Return whether what is wrong gets better beyond chance: the measures that miss their ideal,
+    or the calibration error; where none is visible, a proper score."""
+    names = [e.name for e in off] or [lead.name]
     return any(
         direction(before, after, change) == "better"
         for before, after, change in zip(report.estimates, report.after, report.change, strict=True)
-        if before.name == lead.name or (not wrong and before.name.partition("(")[0] in SCORES)
+        if before.name in names or (not wrong and before.name.partition("(")[0] in SCORES)
     )
 
 
 def _keep(lead: Estimate, report: Report) -> str:
     """Return that nothing has to be done."""
-    if is_tested(lead) and is_borderline(lead, report):
+    if is_tested(lead) and (is_borderline(lead, report) or other_errors(report.estimates)):
         return "Measure on more rows before you correct anything."
     return "Use the probabilities as they are; nothing has to be corrected."
 
@@ -121,7 +140,10 @@ def _certainty(subject: FileSummary) -> list[str]:
     if lead is None:
         return ["Unknown: no calibration error was measured."]
     n = f"n = {report.data.rows:,}"
+    beyond = _beyond(report)
     if not is_tested(lead):
+        if beyond:
+            return beyond
         p = f" ({p_text(lead.p_value)}; {n})" if lead.p_value is not None else ""
         return [f"By the test {lead.name}{p}."]
     if lead.low is None or lead.high is None:
@@ -131,13 +153,29 @@ def _certainty(subject: FileSummary) -> list[str]:
     ends = f"the {percent(report.level)} interval of the true {lead.name}"
     span = f"{number(lead.low)} to {number(lead.high)}"
     p = f"{p_text(lead.p_value)}; {n}" if lead.p_value is not None else n
+    unsure = f"By {lead.name} alone, not sure" if beyond else "Not sure"
     if is_visible(lead):
         said = [f"More than chance explains: {ends}, {span}, excludes 0 ({p})."]
     elif is_borderline(lead, report):
-        said = [f"Not sure: {ends}, {span}, includes 0, but the test rejects 0 ({p})."]
+        said = [f"{unsure}: {ends}, {span}, includes 0, but the test rejects 0 ({p})."]
+    elif others := other_errors(report.estimates):
+        said = [f"{unsure}: {ends}, {span}, includes 0, but {misses(others)} ({p})."]
     else:
-        said = [f"Sure only up to a size: {ends} is {span} ({p})."]
-    return [*said, *_effect(subject, lead)]
+        start = f"By {lead.name} alone, sure" if beyond else "Sure"
+        said = [f"{start} only up to a size: {ends} is {span} ({p})."]
+    return [*beyond, *said, *_effect(subject, lead)]
+
+
+def _beyond(report: Report) -> list[str]:
+    """Return how sure it is that measures miss their ideal, which the error does not show."""
+    off = _missed(report)
+    if not off:
+        return []
+    listed = sum(e.better == "nearer" and e.low is not None for e in report.estimates)
+    chance = percent(1 - (report.level or 0.95))
+    each = "Such an interval" if listed == 1 else f"Each of {listed} such intervals"
+    said = f"{each} excludes the ideal of {chance} of calibrated models by chance"
+    return [f"By their intervals, {misses(off)}. {said}."]
 
 
 def _effect(subject: FileSummary, lead: Estimate) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
@@ -10,14 +11,15 @@ import numpy as np
 from calibtool.diagrams import decision_curve
 from calibtool.diagrams.curve import Curve
 from calibtool.diagrams.decision_curve import DecisionCurve
+from calibtool.diagrams.marks import long_name
 from calibtool.diagrams.outcomes import Outcomes, Side
 from calibtool.formatting import interval, number, share
 from calibtool.intervals.estimate import Estimate
 from calibtool.reports.evaluation import in_words
 from calibtool.reports.page import tables
-from calibtool.reports.page.figures import step_of
+from calibtool.reports.page.figures import LONGEST, step_of
 from calibtool.reports.page.markup import Markup, element
-from calibtool.reports.page.model import Clinical, Page
+from calibtool.reports.page.model import FileSummary, Page
 from calibtool.reports.page.svg import (
     FOOT,
     LEFT,
@@ -42,6 +44,7 @@ STRIP, CURVE, HALF = 60.0, 280.0, 110.0
 DASHED = {"stroke_dasharray": "7 4"}  # the lines after a calibrator
 TARGETS = 10  # places of a figure that can be pointed at
 MIDDLE = {"anchor": "middle", "class_": "tick"}
+Naming: TypeAlias = Callable[[str], str]  # of classes, in a text about class 1 and class 0
 Place: TypeAlias = Callable[[float, float], tuple[float, float]]  # of a point in the figure
 # what is to be read, and what is not
 TABLE = (
@@ -57,20 +60,29 @@ FIGURES = (
 )
 
 
-def about(page: Page, clinical: Clinical, pointing: Sequence[Markup]) -> list[Markup]:
+def about(page: Page, subject: FileSummary, pointing: Sequence[Markup]) -> list[Markup]:
     """Return the table, and the four panels that Van Calster et al. 2025 call essential, below
     `pointing`, how to read their numbers."""
+    clinical = subject.clinical
+    assert clinical is not None
+    said = partial(subject.named, longest=LONGEST)
     auroc, ici = (next(e for e in clinical.estimates if e.name == x) for x in ("auroc", "ici"))
     drawn = [
-        _figure("Calibration", f"ICI {in_words(ici)}", calibration(clinical.calibration)),
-        _figure("Net benefit", "dashed grey: acting on everybody", decision(clinical.decision)),
-        _figure("Probabilities by outcome", "", by_outcome(clinical.outcomes)),
+        _figure("Calibration", f"ICI {in_words(ici)}", calibration(clinical.calibration, said)),
+        _figure(
+            "Net benefit", "dashed grey: acting on everybody", decision(clinical.decision, said)
+        ),
+        _figure(
+            "Probabilities by outcome",
+            _sides(subject),
+            by_outcome(clinical.outcomes, said),
+        ),
         _figure("Discrimination", f"AUROC {in_words(auroc)}", discrimination(auroc)),
     ]
     level = f"{100 * (page.level or 0.95):g}"
     return [
         tables.metrics(clinical.estimates, page.level, label="Clinical use"),
-        element("p", TABLE, class_="note"),
+        element("p", subject.named(TABLE), class_="note"),
         *pointing,
         element("div", *drawn, class_="figures-row four"),
         element("p", FIGURES.format(level), class_="note"),
@@ -108,14 +120,14 @@ def discrimination(auroc: Estimate) -> Markup:
     )
 
 
-def calibration(curves: Sequence[Curve]) -> Markup:
+def calibration(curves: Sequence[Curve], said: Naming) -> Markup:
     """Return the local regressions of the outcome on P(class 1), and the diagonal."""
     bottom = TOP + SIDE
     first = curves[0]
     frame = [
         *_ticks(bottom, 1.0),
-        label(across(0.5), bottom + 38, "P(class 1)", anchor="middle"),
-        *_sideways("Frequency of class 1", up(0.5)),
+        label(across(0.5), bottom + 38, said("P(class 1)"), anchor="middle"),
+        *_sideways(said("Frequency of class 1"), up(0.5)),
     ]
     for t in TICKS:
         frame.append(element("line", class_="grid", **line(across(0), up(t), across(1), up(t))))
@@ -139,15 +151,15 @@ def calibration(curves: Sequence[Curve]) -> Markup:
         y = [float(np.interp(x, c.score, c.outcome)) for c in curves]
         ends = [float(np.interp(x, first.score, side)) for side in (first.low, first.high)]
         lines = (
-            f"P(class 1) {number(x)}: frequency {number(y[0])}",
+            said(f"P(class 1) {number(x)}: frequency {number(y[0])}"),
             f"{_ends(*ends)}{_after(y)}".lstrip("; "),
         )
         bins.append(target(low, high, TOP, bottom, [_dot(*at(x, y[0]))], lines))
-    words = "Calibration plot: frequency of class 1 against P(class 1), smoothed."
+    words = said("Calibration plot: frequency of class 1 against P(class 1), smoothed.")
     return picture(bottom + FOOT, words, *frame, *marks, *bins)
 
 
-def decision(data: DecisionCurve) -> Markup:
+def decision(data: DecisionCurve, said: Naming) -> Markup:
     """Return net benefit against the threshold."""
     low, high = decision_curve.limits(data.curves, data.everybody)
     bottom = TOP + CURVE
@@ -163,7 +175,7 @@ def decision(data: DecisionCurve) -> Markup:
     step = step_of(high)
     frame = [
         *_ticks(bottom, last, first),
-        label(across(0.5), bottom + 38, "Threshold of P(class 1)", anchor="middle"),
+        label(across(0.5), bottom + 38, said("Threshold of P(class 1)"), anchor="middle"),
     ]
     for k in range(int(np.floor(high / step + 1e-9)) + 1):
         y = at(first, k * step)[1]
@@ -198,7 +210,7 @@ def _thresholds(data: DecisionCurve, at: Place, low: float, bottom: float) -> li
     return bins
 
 
-def by_outcome(data: Outcomes) -> Markup:
+def by_outcome(data: Outcomes, said: Naming) -> Markup:
     """Return the histograms of P(class 1): of class 1 upwards, of class 0 downwards."""
     above, below = data.sides
     most = max(float(above.mass.max()), float(below.mass.max()), 1e-12)
@@ -207,10 +219,10 @@ def by_outcome(data: Outcomes) -> Markup:
     end = float(data.edges[-1])
     frame = [
         element("line", class_="axis", **line(across(0), middle, across(1), middle)),
-        label(LEFT - 6, middle - 8, "class 1", anchor="end", class_="tick"),
-        label(LEFT - 6, middle + 16, "class 0", anchor="end", class_="tick"),
+        label(LEFT - 6, middle - 8, _short(said, "class 1"), anchor="end", class_="tick"),
+        label(LEFT - 6, middle + 16, _short(said, "class 0"), anchor="end", class_="tick"),
         *_ticks(bottom, end),
-        label(across(0.5), bottom + 38, "P(class 1)", anchor="middle"),
+        label(across(0.5), bottom + 38, said("P(class 1)"), anchor="middle"),
     ]
     bins = []
     for k in range(len(above.mass)):
@@ -220,8 +232,8 @@ def by_outcome(data: Outcomes) -> Markup:
         left, right = float(data.edges[k]) / end, float(data.edges[k + 1]) / end
         tall, deep = (visible(HALF * x / most, x) for x in (up_, down))
         lines = (
-            f"P(class 1) {data.edges[k]:.3g} to {data.edges[k + 1]:.3g}:",
-            f"{share(up_)} of class 1, {share(down)} of class 0",
+            said(f"P(class 1) {data.edges[k]:.3g} to {data.edges[k + 1]:.3g}:"),
+            said(f"{share(up_)} of class 1, {share(down)} of class 0"),
         )
         marks = [
             box("right", left, right, middle - tall, tall),
@@ -229,7 +241,24 @@ def by_outcome(data: Outcomes) -> Markup:
         ]
         bins.append(target(left, right, TOP, bottom, marks, lines))
     words = f"P(class 1) of rows of class 1 and of class 0. {_mean(above)}; {_mean(below)}."
-    return picture(bottom + FOOT, words, *frame, *bins)
+    return picture(bottom + FOOT, said(words), *frame, *bins)
+
+
+def _sides(subject: FileSummary) -> str:
+    """Return which histogram is of which class, whose names may be too long for the margin."""
+    text = "up: rows of class 1; down: rows of class 0"
+    return "" if (shown := subject.named(text)) == text else shown
+
+
+def _short(said: Naming, class_: str) -> str:
+    """Return a class as the margin has room for it: its name alone, if it has one."""
+    shown = said(class_)
+    if shown == class_:
+        return shown
+    first, _, name = shown.partition(" ")  # "class", and a name; or "with", and what of
+    if first != "class":
+        return first
+    return name if len(name) <= len(class_) else long_name(name, len(class_) - 1)
 
 
 def _mean(side: Side) -> str:

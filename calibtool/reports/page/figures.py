@@ -41,15 +41,19 @@ LEAST, NO_ERROR = 1e-4, 0.01
 NAMES = {"top": ("Confidence", "Accuracy"), "positive": ("P(class 1)", "Frequency of class 1")}
 
 
+LONGEST = 18  # letters of a class in a diagram, where a line has room for some 45
+
+
 def lower(name: str) -> str:
     """Return a name as it is written within a sentence; P(class 1) keeps its capital."""
-    return name if name.startswith("P(") else name.lower()
+    return name if name.startswith("P(") else f"{name[:1].lower()}{name[1:]}"
 
 
-def reliability(curve: Curve, view: str, title: str) -> Markup:
-    """Return a reliability diagram: outcome against score, and a histogram of the rows below it."""
+def reliability(curve: Curve, names: tuple[str, str], title: str) -> Markup:
+    """Return a reliability diagram: outcome against score, called by `names`, and a histogram of
+    the rows below it."""
     bottom = TOP + SIDE + GAP + BARS
-    score, outcome = NAMES[view]
+    score, outcome = names
     edges = curve.edges
     assert edges is not None
     bars = Bars(curve.mass, BARS)

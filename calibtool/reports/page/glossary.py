@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import unescape
+from typing import TypeAlias
 
 from calibtool.formatting import percent
 from calibtool.reports.page.markup import Markup, element
+
+Naming: TypeAlias = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Term:
         return bool(re.search(pattern, text, re.IGNORECASE))
 
 
+POSITIVE = Term("P(class 1)", "the probability that the model gives to class 1")
 TERMS = (
     Term("accuracy", "share of rows whose predicted class is their label"),
     Term(
@@ -88,7 +93,7 @@ TERMS = (
         "speaks against chance",
         r"\bp\s[=<]\s[01]|\bp-value",
     ),
-    Term("P(class 1)", "the probability that the model gives to class 1"),
+    POSITIVE,
     Term("PHI", "score of doing nothing minus that of the calibrator: what it is worth"),
     Term(
         "proper score",
@@ -110,15 +115,26 @@ TERMS = (
 )
 
 
-def section(page: Markup, level: float | None) -> Markup:
-    """Return the section that explains the words of a page."""
+def section(page: Markup, level: float | None, namings: Iterable[Naming]) -> Markup:
+    """Return the section that explains the words of a page.
+
+    Args:
+        page: its text.
+        level: of its intervals.
+        namings: how each of its files calls its classes.
+    """
+    probability = {
+        said(POSITIVE.word): Term(said(POSITIVE.word), said(POSITIVE.meaning)) for said in namings
+    }
+    at = TERMS.index(POSITIVE)
+    terms = [*TERMS[:at], *probability.values(), *TERMS[at + 1 :]]
     text = unescape(re.sub(r"<[^>]*>", " ", page))
     sure = percent(level or 0.95)
-    entries = [
-        element("div", element("dt", term.word), element("dd", term.meaning.format(level=sure)))
-        for term in TERMS
-        if term.is_in(text)
-    ]
+    entries = []
+    for term in terms:
+        if term.is_in(text):
+            said = term.meaning.replace("{level}", sure)  # no `format`: names may hold braces
+            entries.append(element("div", element("dt", term.word), element("dd", said)))
     return element(
         "section",
         element("h2", "Glossary"),

@@ -43,7 +43,11 @@ def document(page: Page) -> str:
     body = element(
         "body",
         element("header", element("h1", page.title)),
-        element("main", *parts, glossary.section(together(*parts), page.level)),
+        element(
+            "main",
+            *parts,
+            glossary.section(together(*parts), page.level, [s.named for s in page.subjects]),
+        ),
         _foot(page),
         element("script", Markup(script)),
     )

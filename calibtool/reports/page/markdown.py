@@ -22,6 +22,8 @@ from calibtool.metrics.registry import METRICS
 from calibtool.metrics.spec import parse
 from calibtool.reports.evaluation import change_cells, numbers, p_values, values
 from calibtool.reports.markdown import Marked, bold, escape, inline, table
+from calibtool.reports.page import advice
+from calibtool.reports.page.advice import Advice
 from calibtool.reports.page.model import (
     Classes,
     Clinical,
@@ -103,6 +105,7 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     report = subject.report
     lines = [f"## {_word(subject.name)}", ""] if several else []
     lines += [f"**{escape(subject.verdict)}**", ""]
+    lines += _advice(advice.about_file(page, subject))
     if subject.effect:
         lines += [escape(capitalized(subject.effect)), ""]
     lines += [_word(report.data.describe()), ""]
@@ -110,7 +113,7 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
     remarks += [("Warning", warning) for warning in report.warnings]
     lines += [part for kind, text in remarks for part in (f"{kind}: {escape(text)}", "")]
     if subject.clinical is not None:
-        lines += _clinical(subject.clinical, page.level)
+        lines += _clinical(subject, subject.clinical, page.level)
     lines += [*_metrics(page, subject), ""]
     lines += _fix(subject)
     if subject.classes is not None:
@@ -125,6 +128,18 @@ def _subject(page: Page, subject: FileSummary, *, several: bool) -> list[str]:
         *("<details><summary>How each number was computed</summary>", "", "```text"),
         *(printable(signature).replace("```", "") for signature in signatures),
         *("```", "", "</details>", ""),
+    ]
+
+
+def _advice(given: Advice) -> list[str]:
+    """Return what to do, the command that does it, and how sure the verdict is."""
+    command = ["", "```console", f"$ {printable(given.command).replace('`', '')}", "```"]
+    return [
+        f"What to do: {escape(given.action)}",
+        *(command if given.command else []),
+        "",
+        f"How sure: {escape(given.certainty)}",
+        "",
     ]
 
 
@@ -148,7 +163,7 @@ def _metrics(page: Page, subject: FileSummary) -> list[str]:
     ]
 
 
-def _clinical(clinical: Clinical, level: float | None) -> list[str]:
+def _clinical(subject: FileSummary, clinical: Clinical, level: float | None) -> list[str]:
     """Return what a report on a clinical prediction model has to show, as tables."""
     ends = f"{percent(level)} interval"
     rows = [[e.name, *numbers(e)] for e in clinical.estimates]
@@ -160,7 +175,7 @@ def _clinical(clinical: Clinical, level: float | None) -> list[str]:
         [number(x), number(y), interval(low, high)]
         for x, y, low, high in np.stack(columns, axis=1).tolist()
     ]
-    titles = ["P(class 1)", "frequency", ends]
+    titles = [_word(subject.named("P(class 1)")), "frequency", ends]
     lines += [
         "Calibration, smoothed by a local regression, which may leave [0, 1] where rows are few:",
         "",
@@ -177,10 +192,15 @@ def _clinical(clinical: Clinical, level: float | None) -> list[str]:
     titles = ["threshold", "net benefit", ends, "acting on everybody"]
     lines += ["Net benefit, that of acting on nobody being 0:", "", *table(titles, rows), ""]
     rows = [
-        [side.label, share(side.share), number(side.mean), number(side.median)]
+        [
+            _word(subject.named(side.label)),
+            share(side.share),
+            number(side.mean),
+            number(side.median),
+        ]
         for side in clinical.outcomes.sides
     ]
-    titles = ["outcome", "rows", "mean P(class 1)", "median"]
+    titles = ["outcome", "rows", _word(subject.named("mean P(class 1)")), "median"]
     return [*lines, "Probabilities by outcome:", "", *table(titles, rows), ""]
 
 
@@ -257,6 +277,8 @@ def _comparison(page: Page) -> list[str]:
     """Return each file's verdict, the metrics side by side, and the differences."""
     subjects = page.subjects
     lines = [f"- **{_word(s.name)}**: {escape(s.verdict)}" for s in subjects]
+    if (given := advice.about_comparison(page)) is not None:
+        lines += ["", *_advice(given)[:-1]]
     names = [_word(s.name) for s in subjects]
     comparison = page.comparison
     rows = []

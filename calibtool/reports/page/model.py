@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from calibtool.analysis.selection import Selection
+from calibtool.data.predictions import in_names
 from calibtool.diagrams.curve import Curve
 from calibtool.diagrams.decision_curve import DecisionCurve
+from calibtool.diagrams.marks import long_name
 from calibtool.diagrams.outcomes import Outcomes
 from calibtool.diagrams.risk_coverage import Risk
 from calibtool.evaluation.report import Report
@@ -207,6 +209,14 @@ class FileSummary:
         """The estimates as given that the table of the clinical panels does not show."""
         shown = self.clinical.estimates if self.clinical else ()
         return tuple(estimate for estimate in self.report.estimates if estimate not in shown)
+
+    def named(self, text: str, longest: int | None = None) -> str:
+        """Return a text about class 1 and class 0 with the names of the classes, if they have
+        names; of at most `longest` letters each, where there is no room for more."""
+        names = self.report.class_names
+        if names and longest:
+            names = tuple(long_name(name, longest) for name in names)
+        return in_names(text, names, self.report.data.unit)
 
 
 @dataclass(frozen=True, eq=False)

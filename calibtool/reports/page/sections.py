@@ -39,7 +39,7 @@ def about(page: Page, subject: FileSummary, *, told: bool) -> list[Markup]:
     return [
         _verdict(page, subject),
         *(
-            [_section("Clinical use", *clinical.about(page, clinical_, pointing(said=told)))]
+            [_section("Clinical use", *clinical.about(page, subject, pointing(said=told)))]
             if clinical_
             else []
         ),
@@ -48,7 +48,7 @@ def about(page: Page, subject: FileSummary, *, told: bool) -> list[Markup]:
         _section("Before and after", *_fix(page, subject)),
         *([_section("Classes", *_classes(subject.classes, page))] if subject.classes else []),
         *(
-            _section(f"Slices by {s.column}", *_slices(s, _view(subject), page))
+            _section(f"Slices by {s.column}", *_slices(s, _axes(subject), page))
             for s in subject.slices
         ),
         _section("Data checks", *_checks(subject)),
@@ -58,12 +58,13 @@ def about(page: Page, subject: FileSummary, *, told: bool) -> list[Markup]:
 
 def _verdict(page: Page, subject: FileSummary) -> Markup:
     """Return the verdict in words, what to do, how sure it is, and the numbers behind it."""
-    sign = next((v for k, v in SIGNS.items() if subject.verdict.startswith(k)), "")
+    starts = ((subject.named(start), sign) for start, sign in SIGNS.items())
+    sign = next((sign for start, sign in starts if subject.verdict.startswith(start)), "")
     report = subject.report
     error = leading(report.estimates)
     facts = []
     if report.said is not None and report.was is not None:
-        names = ("says", "is right") if _top(subject) else ("P(class 1)", "class 1")
+        names = ("says", "is right") if _top(subject) else _named(subject, "P(class 1)", "class 1")
         facts += [(names[0], share(report.said), ""), (names[1], share(report.was), "")]
     if error is not None:
         facts.append(_fact(error.name, error))
@@ -157,16 +158,16 @@ def pointing(*, said: bool) -> list[Markup]:
 
 def reliability(page: Page, subject: FileSummary, index: int, title: str) -> Markup:
     """Return a reliability diagram, and its numbers."""
-    curve, view = subject.curves[index], _view(subject)
+    curve = subject.curves[index]
     error = curve.estimates[0] if curve.estimates else None
     caption = f"{error.name} {in_words(error)}" if error else ""
     return element(
         "figure",
         element("figcaption", element("strong", title), " ", caption),
-        figures.reliability(curve, view, title),
+        figures.reliability(curve, _axes(subject, figures.LONGEST), title),
         _details(
             "The numbers of this diagram",
-            tables.bins(curve, figures.NAMES[view], page.level),
+            tables.bins(curve, _axes(subject), page.level),
             class_="bins",
         ),
     )
@@ -223,12 +224,12 @@ def _classes(classes: Classes, page: Page) -> list[Markup]:
     ]
 
 
-def _slices(slices: Slices, view: str, page: Page) -> list[Markup]:
+def _slices(slices: Slices, names: tuple[str, str], page: Page) -> list[Markup]:
     off = sum(group.off for group in slices.groups)
     count = f"{off} of {len(slices.groups)} groups have a gap whose interval excludes 0."
     note = element("p", f"{count} {slices.note}".rstrip(), class_="note")
     worst = [element("p", slices.worst)] if slices.worst else []
-    return [*worst, tables.slices(slices, figures.NAMES[view], page.level), note]
+    return [*worst, tables.slices(slices, names, page.level), note]
 
 
 def _checks(subject: FileSummary) -> list[Markup]:
@@ -262,6 +263,17 @@ def _details(title: str, *children: Markup, class_: str | None = None) -> Markup
 
 def _view(subject: FileSummary) -> str:
     return subject.report.bias.view if subject.report.bias else "top"
+
+
+def _axes(subject: FileSummary, longest: int | None = None) -> tuple[str, str]:
+    """Return what score and outcome are called, in the names of the classes."""
+    return _named(subject, *figures.NAMES[_view(subject)], longest=longest)
+
+
+def _named(
+    subject: FileSummary, first: str, second: str, longest: int | None = None
+) -> tuple[str, str]:
+    return subject.named(first, longest), subject.named(second, longest)
 
 
 def _top(subject: FileSummary) -> bool:
