@@ -34,8 +34,11 @@ class Grouped(click.Command):
         from calibtool.cli.help import told
         from calibtool.cli.options import READING as OF_READING
 
-        parameters = self.get_params(ctx)
-        records = {str(parameter.name): parameter.get_help_record(ctx) for parameter in parameters}
+        # several options may share a parameter, as --smooth and --corp do
+        told_of = [
+            (str(each.name), each, each.get_help_record(ctx)) for each in self.get_params(ctx)
+        ]
+        records = {name: record for name, _, record in told_of}
         groups = {**GROUPS, READING: OF_READING}
         for line, topic in TOLD.items():  # where a command has them, and with the same defaults
             shared = told(ctx, topic)
@@ -43,10 +46,9 @@ class Grouped(click.Command):
                 groups = {line: tuple(shared), **groups}
                 groups.pop(topic.capitalize(), None)  # what is left of it stands among the others
         found: dict[str, list[tuple[str, str]]] = {title: [] for title in ("Options", *groups)}
-        for parameter in parameters:
-            record = records[str(parameter.name)]
+        for name, parameter, record in told_of:
             if isinstance(parameter, click.Option) and record is not None:
-                titles = [title for title, names in groups.items() if parameter.name in names]
+                titles = [title for title, names in groups.items() if name in names]
                 found[titles[0] if titles else "Options"].append(record)
         return {title: records for title, records in found.items() if records}
 
