@@ -39,9 +39,8 @@ def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceErro
     It has no interval: the largest of many values is biased upwards, and a bootstrap adds to that.
     """
     order = np.argsort(sums.score, kind="stable")
-    score, gap = sums.score[order], sums.residual()[order]
-    variance = (sums.weights**2 * sums.score * (1 - sums.score))[order]
-    whole = Grouping("", (ALL,), np.zeros(len(score), np.int64))
+    score, gap, variance = sums.score[order], sums.residual[order], sums.variance[order]
+    whole = Grouping("", (ALL,), np.zeros(len(score), np.uint8))
     wanted: dict[int, tuple[Grouping, list[int]]] = {id(whole): (whole, [0])}
     for part, k in slices:
         wanted.setdefault(id(part), (part, []))[1].append(k)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.analysis.slice_error import SliceError, slice_error
-from calibtool.analysis.slice_sums import Grouping, Sums
+from calibtool.analysis.slice_sums import Grouping, SliceSums, Sums
 from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import SOFT, DataInfo, Predictions
@@ -155,19 +155,20 @@ def search_slices(
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
     view = one_score_view("auto", rows)
-    sums = Sums(reduce_rows(rows), view, rows.extra[cluster] if cluster else None)
+    sums = Sums.of(reduce_rows(rows, lean=True), view, rows.extra[cluster] if cluster else None)
     first = _first_half(sums, rows.rows, seed)
+    held_out = sums.take(~first)
     candidates = list(_candidates(parts, pairs=pairs))
     # how many slices are held against the other half shows when the first half was searched
     searching = SEARCHING * rows.rows * len(candidates)
     unknown = dict.fromkeys(("confirming", "measuring", "explaining"), math.nan)
     work = Work(progress or silent, {"searching": searching, **unknown})
     work.next("searching")
-    tried, p, small = _tested(candidates, sums, first, work)
+    tried, p, small = _tested(candidates, sums.take(first), held_out, first, work)
     adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
     work.know("confirming", CONFIRMING * rows.rows * len(chosen))
-    confirmed = _confirmed(chosen, sums, ~first, level, work)
+    confirmed = _confirmed(chosen, held_out, ~first, level, work)
     work.next("explaining")
     return SliceSearch(
         DataInfo.of(rows),
@@ -177,7 +178,7 @@ def search_slices(
         len(tried),
         small,
         len(chosen),
-        tuple(_explained(confirmed, sums, ~first, level, work)),
+        tuple(_explained(confirmed, held_out, level, work)),
         level,
         seed,
         cluster or "",
@@ -186,9 +187,13 @@ def search_slices(
 
 
 def _tested(
-    candidates: Sequence[Grouping], sums: Sums, first: Array, progress: Progress
+    candidates: Sequence[Grouping],
+    searched: Sums,
+    held_out: Sums,
+    first: Array,
+    progress: Progress,
 ) -> tuple[list[tuple[Grouping, int]], list[float], int]:
-    """Test the slices in the first half.
+    """Test the slices in the first half, the rows of the mask `first`.
 
     Returns the slices with enough rows and clusters in both halves, their p-values, and the number
     of the other slices.
@@ -197,14 +202,15 @@ def _tested(
     p_values: list[float] = []
     small = 0
     for done, grouping in enumerate(candidates, start=1):
-        total = grouping.count(np.ones_like(first))
-        able = np.minimum(grouping.count(first), grouping.count(~first)) >= FEW // 2
+        half, other = grouping.take(first), grouping.take(~first)
+        total = grouping.count()
+        able = np.minimum(half.count(), other.count()) >= FEW // 2
         able &= total >= FEW
-        able &= sums.enough(grouping, first) & sums.enough(grouping, ~first)
+        able &= searched.enough(half) & held_out.enough(other)
         small += int(np.count_nonzero((total > 0) & ~able))
         at = np.flatnonzero(able)
         tried += [(grouping, int(k)) for k in at]
-        p_values += sums.p_values(grouping, first)[at].tolist()
+        p_values += searched.p_values(half)[at].tolist()
         progress("searching", done / len(candidates))
     return tried, p_values, small
 
@@ -314,40 +320,45 @@ def _first_half(sums: Sums, rows: int, seed: int) -> Array:
 
 def _confirmed(
     chosen: Sequence[tuple[Grouping, int]],
-    sums: Sums,
-    held_out: Array,
+    held_out: Sums,
+    mask: Array,
     level: float,
     work: Work,
 ) -> list[tuple[FoundSlice, Grouping, int]]:
     """Return the slices that the held-out half confirms, with their grouping and number in it.
 
-    They are sorted by the end of the interval that is nearer to 0, the widest first.
+    They are sorted by the end of the interval that is nearer to 0, the widest first. The grouping
+    is that of the held-out half, the rows of the mask.
     """
     work.next("confirming")
+    halves: dict[int, tuple[Grouping, SliceSums, Array]] = {}  # of a grouping, by its id
     p_values = []
     for part, k in chosen:
-        p_values.append(float(sums.p_values(part, held_out)[k]))
+        if id(part) not in halves:
+            half = part.take(mask)
+            sums = held_out.over(half)
+            halves[id(part)] = half, sums, held_out.p_values_of(sums)
+        p_values.append(float(halves[id(part)][2][k]))
         work("confirming", len(p_values) / len(chosen))
     every = list(zip(chosen, p_values, holm(p_values), strict=True))
     found = [one for one in every if one[-1] < 1 - level]
-    rows = len(held_out)
-    work.know("measuring", MEASURING * rows * len(found))
-    work.know("explaining", EXPLAINING * rows * len(found))
+    work.know("measuring", MEASURING * len(mask) * len(found))
+    work.know("explaining", EXPLAINING * len(mask) * len(found))
     work.next("measuring")
     confirmed = []
     for (part, k), p_value, adjusted in found:
+        half, sums, _ = halves[id(part)]
         count = int(np.count_nonzero(part.codes == k))
-        means = sums.means(part, k, held_out, level)
+        means = held_out.means(half, k, sums, level)
         record = FoundSlice(part.by, part.names[k], count, *means, p_value, adjusted)
-        confirmed.append((record, part, k))
+        confirmed.append((record, half, k))
         work("measuring slices", len(confirmed) / len(found))
     return sorted(confirmed, key=lambda entry: -max(entry[0].low, -entry[0].high))
 
 
 def _explained(
     confirmed: Sequence[tuple[FoundSlice, Grouping, int]],
-    sums: Sums,
-    held_out: Array,
+    held_out: Sums,
     level: float,
     progress: Progress,
 ) -> Iterable[FoundSlice]:
@@ -356,17 +367,17 @@ def _explained(
     A slice is explained by another if its rows outside the other are too few to be tested or show
     no miscalibration. Explained slices explain no others.
     """
-    above: list[tuple[FoundSlice, Array]] = []
+    above: list[tuple[FoundSlice, Grouping, int]] = []
     for done, (record, part, k) in enumerate(confirmed):
         progress("explaining", done / len(confirmed))
-        inside = part.codes == k
+        inside = np.flatnonzero(part.codes == k)
         why = ""
-        for other, rows in above:
-            left = held_out & ~rows
-            few = np.count_nonzero(left & inside) < FEW // 2
-            if few or sums.p_values(part, left)[k] >= 1 - level:
+        for other, by, j in above:
+            left = inside[by.codes[inside] != j]
+            alone = Grouping("", ("slice",), np.zeros(len(left), np.uint8))
+            if len(left) < FEW // 2 or held_out.take(left).p_values(alone)[0] >= 1 - level:
                 why = other.name
                 break
         if not why:
-            above.append((record, inside))
+            above.append((record, part, k))
         yield replace(record, explained_by=why)
