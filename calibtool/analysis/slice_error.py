@@ -39,15 +39,17 @@ def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceErro
     It has no interval: the largest of many values is biased upwards, and a bootstrap adds to that.
     """
     order = np.argsort(sums.score, kind="stable")
-    score, gap, variance = sums.score[order], sums.residual[order], sums.variance[order]
-    whole = Grouping("", (ALL,), np.zeros(len(score), np.uint8))
+    by_score = sums.take(order)
+    whole = Grouping("", (ALL,), np.zeros(len(order), np.uint8))
     wanted: dict[int, tuple[Grouping, list[int]]] = {id(whole): (whole, [0])}
     for part, k in slices:
         wanted.setdefault(id(part), (part, []))[1].append(k)
     worst = (-1.0, "", "")
     for part, numbers in wanted.values():
-        ranges = kuiper_ranges(score, gap, variance, part.codes[order], len(part.names))
-        sigmas = in_sigmas(*ranges)[numbers]
+        codes, size = part.codes[order], len(part.names)
+        deviation = np.sqrt(np.bincount(codes, by_score.variance, size))
+        ranges = kuiper_ranges(by_score.score, by_score.residual, codes, size)
+        sigmas = in_sigmas(ranges, deviation)[numbers]
         first = int(sigmas.argmax())
         if sigmas[first] > worst[0]:
             worst = (float(sigmas[first]), part.by, part.names[numbers[first]])

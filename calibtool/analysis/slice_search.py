@@ -154,24 +154,27 @@ def search_slices(
     if not parts:
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
-    view = one_score_view("auto", rows)
-    sums = Sums.of(reduce_rows(rows, lean=True), view, rows.extra[cluster] if cluster else None)
-    first = _first_half(sums, rows.rows, seed)
+    view, about, count = one_score_view("auto", rows), DataInfo.of(rows), rows.rows
+    reduced = reduce_rows(rows, lean=True)
+    clusters = rows.extra[cluster] if cluster else None
+    sums = Sums.of(*reduced.view(view), reduced.weights, clusters)
+    del rows, reduced, clusters  # millions of rows; what is summed of them is in `sums`
+    first = _first_half(sums, count, seed)
     held_out = sums.take(~first)
     candidates = list(_candidates(parts, pairs=pairs))
     # how many slices are held against the other half shows when the first half was searched
-    searching = SEARCHING * rows.rows * len(candidates)
+    searching = SEARCHING * count * len(candidates)
     unknown = dict.fromkeys(("confirming", "measuring", "explaining"), math.nan)
     work = Work(progress or silent, {"searching": searching, **unknown})
     work.next("searching")
     tried, p, small = _tested(candidates, sums.take(first), held_out, first, work)
     adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
-    work.know("confirming", CONFIRMING * rows.rows * len(chosen))
+    work.know("confirming", CONFIRMING * count * len(chosen))
     confirmed = _confirmed(chosen, held_out, ~first, level, work)
     work.next("explaining")
     return SliceSearch(
-        DataInfo.of(rows),
+        about,
         view,
         tuple(part.by for part in parts),
         tuple(skipped),
@@ -266,7 +269,7 @@ def _parts(
                 continue
             parted = partition(rows, column, most=MOST_VALUES)
             if len(parted.names) > 1:
-                parts.append(Grouping(column, parted.names, parted.codes))
+                parts.append(Grouping.of(column, parted.names, parted.codes))
             else:
                 skipped.append(f"{column}: holds one value")
     return parts, skipped
@@ -296,7 +299,7 @@ def _candidates(parts: Sequence[Grouping], *, pairs: bool) -> Iterator[Grouping]
     yield from parts
     for a, b in combinations(parts, 2) if pairs else ():
         codes, names = crossed(a.codes, a.names, b.codes, b.names)
-        yield Grouping(f"{a.by},{b.by}", names, codes)
+        yield Grouping.of(f"{a.by},{b.by}", names, codes)
 
 
 def _first_half(sums: Sums, rows: int, seed: int) -> Array:

@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from calibtool.data.rows import Rows
 from calibtool.intervals.saddlepoint import excess, two_sided
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.profiles import equal_mass
@@ -38,6 +37,11 @@ class Grouping:
     by: str
     names: Sequence[str]
     codes: Array
+
+    @staticmethod
+    def of(by: str, names: Sequence[str], codes: Array) -> Grouping:
+        """Return a grouping that holds the codes in as few bytes as they need."""
+        return Grouping(by, names, codes.astype(np.min_scalar_type(len(names))))
 
     def count(self) -> Array:
         """Return (S,) numbers of rows of each slice."""
@@ -91,14 +95,17 @@ class Sums:
     centres: Array
 
     @staticmethod
-    def of(rows: Rows, view: str, cluster: Array | None) -> Sums:
-        """Return the sums of rows, in a view, with the values of the clusters' column."""
-        score, outcome = rows.view(view)
-        cells = Cells.from_rows(score, outcome)
+    def of(
+        score: Array, outcome: Array, weights: Array | None = None, cluster: Array | None = None
+    ) -> Sums:
+        """Return the sums of rows; `cluster` holds the values of the clusters' column."""
+        at, rows = np.unique(score, return_counts=True)
+        n = rows.astype(np.float64)
+        cells = Cells(at, n, n * at, n)  # where the bins end and are centred needs no outcomes
         edges = equal_mass(cells, bins=BINS)
         number = None if cluster is None else np.unique(cluster, return_inverse=True)[1]
         bins = locate(score, edges).astype(np.uint8)
-        return Sums(score, outcome, rows.weights, number, bins, cells.pool(edges).centres())
+        return Sums(score, outcome, weights, number, bins, cells.pool(edges).centres())
 
     def take(self, index: Array) -> Sums:
         """Return the sums of some of the rows, by their numbers or by a mask."""
@@ -118,14 +125,17 @@ class Sums:
     def variance(self) -> Array:
         """(N,) variances of the residuals if every score is the probability of its outcome."""
         score = self.score.astype(np.float64)
-        return (score if self.weights is None else self.weights**2 * score) * (1 - score)
+        other = 1 - score
+        if self.weights is not None:
+            score *= self.weights**2
+        return np.multiply(score, other, out=score)
 
     def enough(self, part: Grouping) -> Array:
         """Return (S,) whether each slice has enough clusters."""
         if self.cluster is None:
             return np.ones(len(part.names), bool)
         clusters = int(self.cluster.max(initial=0)) + 1
-        pairs = np.unique(part.codes * clusters + self.cluster)
+        pairs = np.unique(part.codes * np.int64(clusters) + self.cluster)
         count = np.bincount(pairs // clusters, minlength=len(part.names))
         return np.asarray(count >= FEW_CLUSTERS)
 
@@ -175,7 +185,7 @@ class Sums:
         """
         assert self.cluster is not None
         size, count = len(part.names), int(self.cluster.max(initial=0)) + 1
-        pairs, at = np.unique(part.codes * count + self.cluster, return_inverse=True)
+        pairs, at = np.unique(part.codes * np.int64(count) + self.cluster, return_inverse=True)
         per_cluster, which = np.bincount(at, self.residual), pairs // count
         clusters = np.bincount(which, minlength=size)
         sums = np.bincount(which, per_cluster, size)

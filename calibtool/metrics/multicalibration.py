@@ -23,28 +23,20 @@ FARTHEST = (
 )
 
 
-def kuiper_ranges(
-    score: Array, gap: Array, variance: Array, codes: Array, slices: int
-) -> tuple[Array, Array]:
-    """Return Kuiper's range of each slice and its standard deviation under calibration, (S,) each.
+def kuiper_ranges(score: Array, gap: Array, codes: Array, slices: int) -> Array:
+    """Return Kuiper's range of each slice, (S,), in units of weight.
 
-    Both are in units of weight; only their quotient is used. Rows of equal score in a slice are one
-    step of its sums, as in `kuiper`.
+    Rows of equal score in a slice are one step of its sums, as in `kuiper`.
 
     Args:
         score: (N,) scores, sorted from the lowest.
         gap: (N,) weight times (outcome - score).
-        variance: (N,) squared weight times score (1 - score).
         codes: (N,) number of each row's slice, from 0.
         slices: S, the number of slices; those without rows have a range of 0.
 
-    >>> ranges, sd = kuiper_ranges(
-    ...     np.array([0.2, 0.8]), np.array([0.8, -0.8]), np.array([0.16, 0.16]), np.zeros(2, int), 1
-    ... )
-    >>> ranges.round(3).tolist(), sd.round(3).tolist()
-    ([0.8], [0.566])
+    >>> kuiper_ranges(np.array([0.2, 0.8]), np.array([0.8, -0.8]), np.zeros(2, int), 1)
+    array([0.8])
     """
-    deviation = np.sqrt(np.bincount(codes, variance, slices))
     # radix sort, linear in the rows, is what a stable sort of 16 bits is
     order = np.argsort(codes.astype(np.uint16) if slices < 1 << 16 else codes, kind="stable")
     rows = np.bincount(codes, minlength=slices)
@@ -65,7 +57,7 @@ def kuiper_ranges(
     if len(of):
         highest = np.maximum(np.maximum.reduceat(sums, starts), 0)
         ranges[of] = highest - np.minimum(np.minimum.reduceat(sums, starts), 0)
-    return ranges, deviation
+    return ranges
 
 
 def in_sigmas(ranges: Array, deviation: Array) -> Array:
