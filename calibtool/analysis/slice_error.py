@@ -40,6 +40,7 @@ def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceErro
     """
     order = np.argsort(sums.score, kind="stable")
     by_score = sums.take(order)
+    order = order.astype(np.min_scalar_type(len(order)))
     whole = Grouping("", (ALL,), np.zeros(len(order), np.uint8))
     wanted: dict[int, tuple[Grouping, list[int]]] = {id(whole): (whole, [0])}
     for part, k in slices:

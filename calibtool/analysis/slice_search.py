@@ -156,21 +156,23 @@ def search_slices(
         raise InputError(f"{rows.source}: there is no column to search{why}")
     view, about, count = one_score_view("auto", rows), DataInfo.of(rows), rows.rows
     reduced = reduce_rows(rows, lean=True)
-    clusters = rows.extra[cluster] if cluster else None
-    sums = Sums.of(*reduced.view(view), reduced.weights, clusters)
-    del rows, reduced, clusters  # millions of rows; what is summed of them is in `sums`
+    values = *reduced.view(view), reduced.weights, rows.extra[cluster] if cluster else None
+    del rows, reduced  # millions of rows: the memory is needed
+    sums = Sums.of(*values)
     first = _first_half(sums, count, seed)
-    held_out = sums.take(~first)
     candidates = list(_candidates(parts, pairs=pairs))
     # how many slices are held against the other half shows when the first half was searched
     searching = SEARCHING * count * len(candidates)
     unknown = dict.fromkeys(("confirming", "measuring", "explaining"), math.nan)
     work = Work(progress or silent, {"searching": searching, **unknown})
     work.next("searching")
-    tried, p, small = _tested(candidates, sums.take(first), held_out, first, work)
+    tried, p, small = _tested(candidates, sums, first, work)
     adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
     work.know("confirming", CONFIRMING * count * len(chosen))
+    error = slice_error(sums, tried)
+    held_out = sums.take(~first)
+    del sums
     confirmed = _confirmed(chosen, held_out, ~first, level, work)
     work.next("explaining")
     return SliceSearch(
@@ -185,16 +187,12 @@ def search_slices(
         level,
         seed,
         cluster or "",
-        slice_error(sums, tried),
+        error,
     )
 
 
 def _tested(
-    candidates: Sequence[Grouping],
-    searched: Sums,
-    held_out: Sums,
-    first: Array,
-    progress: Progress,
+    candidates: Sequence[Grouping], sums: Sums, first: Array, progress: Progress
 ) -> tuple[list[tuple[Grouping, int]], list[float], int]:
     """Test the slices in the first half, the rows of the mask `first`.
 
@@ -204,6 +202,7 @@ def _tested(
     tried: list[tuple[Grouping, int]] = []
     p_values: list[float] = []
     small = 0
+    searched, held_out = sums.take(first), sums.take(~first)
     for done, grouping in enumerate(candidates, start=1):
         half, other = grouping.take(first), grouping.take(~first)
         total = grouping.count()

@@ -109,11 +109,10 @@ class Sums:
 
     def take(self, index: Array) -> Sums:
         """Return the sums of some of the rows, by their numbers or by a mask."""
-        columns = {
-            name: None if (column := getattr(self, name)) is None else column[index]
-            for name in ("score", "outcome", "weights", "cluster", "bin")
-        }
-        return replace(self, **columns)
+        weights = None if self.weights is None else self.weights[index]
+        cluster = None if self.cluster is None else self.cluster[index]
+        score, outcome = self.score[index], self.outcome[index]
+        return Sums(score, outcome, weights, cluster, self.bin[index], self.centres)
 
     @cached_property
     def residual(self) -> Array:
