@@ -123,11 +123,9 @@ class Sums:
     @property
     def variance(self) -> Array:
         """(N,) variances of the residuals if every score is the probability of its outcome."""
-        score = self.score.astype(np.float64)
-        other = 1 - score
-        if self.weights is not None:
-            score *= self.weights**2
-        return np.multiply(score, other, out=score)
+        score = self.score if self.weights is None else self.weights**2 * self.score
+        other = np.subtract(1.0, self.score, dtype=np.float64)
+        return np.multiply(score, other, out=other)
 
     def enough(self, part: Grouping) -> Array:
         """Return (S,) whether each slice has enough clusters."""
