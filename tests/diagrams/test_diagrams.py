@@ -208,6 +208,19 @@ def test_histograms_of_right_and_wrong_are_shares_of_their_own(rows):
     assert confidence.compute(everybody, **FEW).groups[1].rows == 0
 
 
+@pytest.mark.parametrize("view", ["top", "positive"])
+def test_the_histograms_of_cells_are_those_of_the_rows(view):
+    rows = simulate(3000, 2, seed=8)
+    from_rows = confidence.compute(rows, bins=7, view=view, **FEW)
+    of_cells = confidence.compute(ct.cells(rows, ["ece(bins=7)"]), bins=7, view=view, **FEW)
+    assert of_cells.estimates[0].value == pytest.approx(from_rows.estimates[0].value, abs=1e-4)
+    for one, other in zip(of_cells.groups, from_rows.groups, strict=True):
+        assert (one.label, one.rows) == (other.label, other.rows)
+        np.testing.assert_allclose(one.mass, other.mass, rtol=1e-12)
+        assert (one.share, one.high) == pytest.approx((other.share, other.high), rel=1e-12)
+        assert one.mean == pytest.approx(other.mean, abs=1e-4)
+
+
 def test_ece_of_every_convention_at_every_number_of_bins(rows):
     data = bins.compute(rows, **FEW)
     at = data.numbers.index(20)
