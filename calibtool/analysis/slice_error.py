@@ -9,6 +9,7 @@ import numpy as np
 
 from calibtool.analysis.slice_sums import Grouping, Sums
 from calibtool.metrics.multicalibration import in_sigmas, kuiper_ranges, range_tail
+from calibtool.types import Progress, silent
 
 ALL = "all rows"
 
@@ -33,7 +34,9 @@ class SliceError:
     p_value: float | None
 
 
-def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceError:
+def slice_error(
+    sums: Sums, slices: Sequence[tuple[Grouping, int]], progress: Progress = silent
+) -> SliceError:
     """Return the multicalibration error over all rows and some slices.
 
     It has no interval: the largest of many values is biased upwards, and a bootstrap adds to that.
@@ -46,7 +49,8 @@ def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceErro
     for part, k in slices:
         wanted.setdefault(id(part), (part, []))[1].append(k)
     worst = (-1.0, "", "")
-    for part, numbers in wanted.values():
+    for done, (part, numbers) in enumerate(wanted.values()):
+        progress("measuring slices", done / len(wanted))
         codes, size = part.codes[order], len(part.names)
         deviation = np.sqrt(np.bincount(codes, by_score.variance, size))
         ranges = kuiper_ranges(by_score.score, by_score.residual, codes, size)

@@ -42,9 +42,9 @@ from calibtool.types import Array, Progress, Shown, silent
 # Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
 # up to 20 x 20 pairs, and more of them would cost power in the first half.
 MOST_VALUES = 20
-# Seconds per row, on a core of 2026: of each column or pair that is searched, and of each slice;
-# progress alone depends on them.
-SEARCHING, CONFIRMING, MEASURING, EXPLAINING = 3.4e-7, 5e-8, 3.2e-7, 5.5e-7
+# Seconds on a core of 2026: per row and column or pair that is searched, sorted or confirmed; per
+# slice that is measured; per row and slice that is explained. Progress alone depends on them.
+SEARCHING, SORTING, CONFIRMING, MEASURING, EXPLAINING = 5e-8, 1.2e-7, 2e-8, 4e-2, 1.2e-8
 # Expected share of false slices among those that the first half chooses. It is no error rate of the
 # result, which the second half controls: higher, more slices share Holm's correction; lower, real
 # slices are lost.
@@ -162,15 +162,19 @@ def search_slices(
     first = _first_half(sums, count, seed)
     candidates = list(_candidates(parts, pairs=pairs))
     # how many slices are held against the other half shows when the first half was searched
-    searching = SEARCHING * count * len(candidates)
+    known = {
+        "searching": SEARCHING * count * len(candidates),
+        "sorting": SORTING * count * (1 + len(candidates)),
+    }
     unknown = dict.fromkeys(("confirming", "measuring", "explaining"), math.nan)
-    work = Work(progress or silent, {"searching": searching, **unknown})
+    work = Work(progress or silent, known | unknown)
     work.next("searching")
     tried, p, small = _tested(candidates, sums, first, work)
     adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
-    work.know("confirming", CONFIRMING * count * len(chosen))
-    error = slice_error(sums, tried)
+    work.know("confirming", CONFIRMING * count * len({id(part) for part, _ in chosen}))
+    work.next("sorting")
+    error = slice_error(sums, tried, work)
     held_out = sums.take(~first)
     del sums
     confirmed = _confirmed(chosen, held_out, ~first, level, work)
@@ -344,7 +348,7 @@ def _confirmed(
         work("confirming", len(p_values) / len(chosen))
     every = list(zip(chosen, p_values, holm(p_values), strict=True))
     found = [one for one in every if one[-1] < 1 - level]
-    work.know("measuring", MEASURING * len(mask) * len(found))
+    work.know("measuring", MEASURING * len(found))
     work.know("explaining", EXPLAINING * len(mask) * len(found))
     work.next("measuring")
     confirmed = []
