@@ -15,6 +15,7 @@ from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, re
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR_TICKS
 from calibtool.diagrams.style import Style
+from calibtool.errors import InputError
 from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants
 from calibtool.formatting import counted, percent
 from calibtool.intervals.estimate import Estimate
@@ -92,6 +93,11 @@ def compute(
         view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
             positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
+
+    Of more rows than are measured one by one, cells stand for the rows: the mean score of a cell
+    for those in it.
+
+    Raises InputError for cells that do not end at the edges of the bins.
     """
     source = only(predictions)
     chosen = drawn_view(view, source)
@@ -104,14 +110,16 @@ def compute(
         # the ECE makes cells end at the edges of the bins
         specs = [metric, f"ece(bins={bins}, view={chosen})"]
         found = evaluate_variants(request(source, specs, **shared))
+        auroc, ece = found.estimates()
+        if ece.missing:  # the cells of a summary that do not end at these edges
+            raise InputError(f"{found.data.source}: {ece.missing}")
         if not found.data.weighted:  # of weighted rows, cells do not say how many are on a side
             cells = found.problems(0, chosen).exact(0)
             first, second = (
                 _summed(name, cells, mass, edges)
                 for name, mass in zip(names, (cells.y, cells.n - cells.y), strict=True)
             )
-            estimates = found.estimates()[:1]
-            return Confidence((first, second), bounds, estimates, (found.data,), chosen)
+            return Confidence((first, second), bounds, (auroc,), (found.data,), chosen)
     results = evaluate_rows(asked)
     rows = results.collected[0].rows
     score, outcome = rows.view(chosen)

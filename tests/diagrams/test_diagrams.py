@@ -25,6 +25,7 @@ from calibtool.diagrams import (
     temperature,
 )
 from calibtool.diagrams.reliability_curves import binomial_range
+from calibtool.errors import InputError
 from calibtool.intervals.shares import clopper_pearson
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.ranking import aurc
@@ -219,6 +220,8 @@ def test_the_histograms_of_cells_are_those_of_the_rows(view):
         np.testing.assert_allclose(one.mass, other.mass, rtol=1e-12)
         assert (one.share, one.high) == pytest.approx((other.share, other.high), rel=1e-12)
         assert one.mean == pytest.approx(other.mean, abs=1e-4)
+    with pytest.raises(InputError, match="edges of 7 bins"):
+        confidence.compute(ct.cells(rows), bins=7, view=view, **FEW)
 
 
 def test_ece_of_every_convention_at_every_number_of_bins(rows):
