@@ -90,7 +90,7 @@ def _shared(every: list[Told]) -> dict[Record, str]:
 
 def told_of(names: dict[str, tuple[str, str]]) -> list[Told]:
     """Return what is told of the commands of a section, each before its own commands."""
-    root = click.Context(group, info_name="calibtool")
+    root = click.Context(group, info_name="calibtool", help_option_names=["-h", "--help"])
     known = [name for name in names if not name.startswith("fit-")]
     return [told for name in known for told in _all(_inner(root, name))]
 

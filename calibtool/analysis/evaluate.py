@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from calibtool.analysis.slices import METRICS, SliceReport, evaluate_by
 from calibtool.data.readable import Recalibrator, variants_of
 from calibtool.errors import NoScoresError, UsageError
 from calibtool.evaluation.accuracy_only import accuracy_only
@@ -17,6 +16,9 @@ from calibtool.evaluation.resampling import Resampling
 from calibtool.metrics.spec import Spec
 from calibtool.streaming.read import read
 from calibtool.types import Progress
+
+if TYPE_CHECKING:
+    from calibtool.analysis.slices import SliceReport
 
 Metrics = str | Iterable[str | Spec]
 
@@ -109,6 +111,8 @@ def evaluate(
     if by is not None:
         if ood is not None:
             raise UsageError("by= cannot be combined with ood=")
+        from calibtool.analysis.slices import METRICS, evaluate_by
+
         return evaluate_by(
             predictions,
             by,

@@ -9,6 +9,7 @@ import numpy as np
 
 from calibtool.analysis.slice_sums import Grouping, Sums
 from calibtool.metrics.multicalibration import in_sigmas, kuiper_ranges, range_tail
+from calibtool.types import Progress, silent
 
 ALL = "all rows"
 
@@ -33,22 +34,27 @@ class SliceError:
     p_value: float | None
 
 
-def slice_error(sums: Sums, slices: Sequence[tuple[Grouping, int]]) -> SliceError:
+def slice_error(
+    sums: Sums, slices: Sequence[tuple[Grouping, int]], progress: Progress = silent
+) -> SliceError:
     """Return the multicalibration error over all rows and some slices.
 
     It has no interval: the largest of many values is biased upwards, and a bootstrap adds to that.
     """
     order = np.argsort(sums.score, kind="stable")
-    score, gap = sums.score[order], sums.residual()[order]
-    variance = (sums.weights**2 * sums.score * (1 - sums.score))[order]
-    whole = Grouping("", (ALL,), np.zeros(len(score), np.int64))
+    by_score = sums.take(order)
+    order = order.astype(np.min_scalar_type(len(order)))
+    whole = Grouping("", (ALL,), np.zeros(len(order), np.uint8))
     wanted: dict[int, tuple[Grouping, list[int]]] = {id(whole): (whole, [0])}
     for part, k in slices:
         wanted.setdefault(id(part), (part, []))[1].append(k)
     worst = (-1.0, "", "")
-    for part, numbers in wanted.values():
-        ranges = kuiper_ranges(score, gap, variance, part.codes[order], len(part.names))
-        sigmas = in_sigmas(*ranges)[numbers]
+    for done, (part, numbers) in enumerate(wanted.values()):
+        progress("measuring slices", done / len(wanted))
+        codes, size = part.codes[order], len(part.names)
+        deviation = np.sqrt(np.bincount(codes, by_score.variance, size))
+        ranges = kuiper_ranges(by_score.score, by_score.residual, codes, size)
+        sigmas = in_sigmas(ranges, deviation)[numbers]
         first = int(sigmas.argmax())
         if sigmas[first] > worst[0]:
             worst = (float(sigmas[first]), part.by, part.names[numbers[first]])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from calibtool.analysis.slice_error import SliceError, slice_error
-from calibtool.analysis.slice_sums import Grouping, Sums
+from calibtool.analysis.slice_sums import Grouping, SliceSums, Sums
 from calibtool.data.files.reader import RECORDS
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import SOFT, DataInfo, Predictions
@@ -42,9 +42,9 @@ from calibtool.types import Array, Progress, Shown, silent
 # Most values of a column that have a slice each; the rarer ones are joined. Two columns then have
 # up to 20 x 20 pairs, and more of them would cost power in the first half.
 MOST_VALUES = 20
-# Seconds per row, on a core of 2026: of each column or pair that is searched, and of each slice;
-# progress alone depends on them.
-SEARCHING, CONFIRMING, MEASURING, EXPLAINING = 3.4e-7, 5e-8, 3.2e-7, 5.5e-7
+# Seconds on a core of 2026: per row and column or pair that is searched, sorted or confirmed; per
+# slice that is measured; per row and slice that is explained. Progress alone depends on them.
+SEARCHING, SORTING, CONFIRMING, MEASURING, EXPLAINING = 5e-8, 1.2e-7, 2e-8, 4e-2, 1.2e-8
 # Expected share of false slices among those that the first half chooses. It is no error rate of the
 # result, which the second half controls: higher, more slices share Holm's correction; lower, real
 # slices are lost.
@@ -154,41 +154,51 @@ def search_slices(
     if not parts:
         why = f" ({'; '.join(skipped)})" if skipped else ""
         raise InputError(f"{rows.source}: there is no column to search{why}")
-    view = one_score_view("auto", rows)
-    sums = Sums(reduce_rows(rows), view, rows.extra[cluster] if cluster else None)
-    first = _first_half(sums, rows.rows, seed)
+    view, about, count = one_score_view("auto", rows), DataInfo.of(rows), rows.rows
+    reduced = reduce_rows(rows, lean=True)
+    values = *reduced.view(view), reduced.weights, rows.extra[cluster] if cluster else None
+    del rows, reduced  # millions of rows: the memory is needed
+    sums = Sums.of(*values)
+    first = _first_half(sums, count, seed)
     candidates = list(_candidates(parts, pairs=pairs))
     # how many slices are held against the other half shows when the first half was searched
-    searching = SEARCHING * rows.rows * len(candidates)
+    known = {
+        "searching": SEARCHING * count * len(candidates),
+        "sorting": SORTING * count * (1 + len(candidates)),
+    }
     unknown = dict.fromkeys(("confirming", "measuring", "explaining"), math.nan)
-    work = Work(progress or silent, {"searching": searching, **unknown})
+    work = Work(progress or silent, known | unknown)
     work.next("searching")
     tried, p, small = _tested(candidates, sums, first, work)
     adjusted = benjamini_hochberg(p) if p else []
     chosen = [pair for pair, q in zip(tried, adjusted, strict=True) if q <= CHOOSE]
-    work.know("confirming", CONFIRMING * rows.rows * len(chosen))
-    confirmed = _confirmed(chosen, sums, ~first, level, work)
+    work.know("confirming", CONFIRMING * count * len({id(part) for part, _ in chosen}))
+    work.next("sorting")
+    error = slice_error(sums, tried, work)
+    held_out = sums.take(~first)
+    del sums
+    confirmed = _confirmed(chosen, held_out, ~first, level, work)
     work.next("explaining")
     return SliceSearch(
-        DataInfo.of(rows),
+        about,
         view,
         tuple(part.by for part in parts),
         tuple(skipped),
         len(tried),
         small,
         len(chosen),
-        tuple(_explained(confirmed, sums, ~first, level, work)),
+        tuple(_explained(confirmed, held_out, level, work)),
         level,
         seed,
         cluster or "",
-        slice_error(sums, tried),
+        error,
     )
 
 
 def _tested(
     candidates: Sequence[Grouping], sums: Sums, first: Array, progress: Progress
 ) -> tuple[list[tuple[Grouping, int]], list[float], int]:
-    """Test the slices in the first half.
+    """Test the slices in the first half, the rows of the mask `first`.
 
     Returns the slices with enough rows and clusters in both halves, their p-values, and the number
     of the other slices.
@@ -196,15 +206,17 @@ def _tested(
     tried: list[tuple[Grouping, int]] = []
     p_values: list[float] = []
     small = 0
+    searched, held_out = sums.take(first), sums.take(~first)
     for done, grouping in enumerate(candidates, start=1):
-        total = grouping.count(np.ones_like(first))
-        able = np.minimum(grouping.count(first), grouping.count(~first)) >= FEW // 2
+        half, other = grouping.take(first), grouping.take(~first)
+        total = grouping.count()
+        able = np.minimum(half.count(), other.count()) >= FEW // 2
         able &= total >= FEW
-        able &= sums.enough(grouping, first) & sums.enough(grouping, ~first)
+        able &= searched.enough(half) & held_out.enough(other)
         small += int(np.count_nonzero((total > 0) & ~able))
         at = np.flatnonzero(able)
         tried += [(grouping, int(k)) for k in at]
-        p_values += sums.p_values(grouping, first)[at].tolist()
+        p_values += searched.p_values(half)[at].tolist()
         progress("searching", done / len(candidates))
     return tried, p_values, small
 
@@ -260,7 +272,7 @@ def _parts(
                 continue
             parted = partition(rows, column, most=MOST_VALUES)
             if len(parted.names) > 1:
-                parts.append(Grouping(column, parted.names, parted.codes))
+                parts.append(Grouping.of(column, parted.names, parted.codes))
             else:
                 skipped.append(f"{column}: holds one value")
     return parts, skipped
@@ -290,7 +302,7 @@ def _candidates(parts: Sequence[Grouping], *, pairs: bool) -> Iterator[Grouping]
     yield from parts
     for a, b in combinations(parts, 2) if pairs else ():
         codes, names = crossed(a.codes, a.names, b.codes, b.names)
-        yield Grouping(f"{a.by},{b.by}", names, codes)
+        yield Grouping.of(f"{a.by},{b.by}", names, codes)
 
 
 def _first_half(sums: Sums, rows: int, seed: int) -> Array:
@@ -314,40 +326,45 @@ def _first_half(sums: Sums, rows: int, seed: int) -> Array:
 
 def _confirmed(
     chosen: Sequence[tuple[Grouping, int]],
-    sums: Sums,
-    held_out: Array,
+    held_out: Sums,
+    mask: Array,
     level: float,
     work: Work,
 ) -> list[tuple[FoundSlice, Grouping, int]]:
     """Return the slices that the held-out half confirms, with their grouping and number in it.
 
-    They are sorted by the end of the interval that is nearer to 0, the widest first.
+    They are sorted by the end of the interval that is nearer to 0, the widest first. The grouping
+    is that of the held-out half, the rows of the mask.
     """
     work.next("confirming")
+    halves: dict[int, tuple[Grouping, SliceSums, Array]] = {}  # of a grouping, by its id
     p_values = []
     for part, k in chosen:
-        p_values.append(float(sums.p_values(part, held_out)[k]))
+        if id(part) not in halves:
+            half = part.take(mask)
+            sums = held_out.over(half)
+            halves[id(part)] = half, sums, held_out.p_values_of(sums)
+        p_values.append(float(halves[id(part)][2][k]))
         work("confirming", len(p_values) / len(chosen))
     every = list(zip(chosen, p_values, holm(p_values), strict=True))
     found = [one for one in every if one[-1] < 1 - level]
-    rows = len(held_out)
-    work.know("measuring", MEASURING * rows * len(found))
-    work.know("explaining", EXPLAINING * rows * len(found))
+    work.know("measuring", MEASURING * len(found))
+    work.know("explaining", EXPLAINING * len(mask) * len(found))
     work.next("measuring")
     confirmed = []
     for (part, k), p_value, adjusted in found:
+        half, sums, _ = halves[id(part)]
         count = int(np.count_nonzero(part.codes == k))
-        means = sums.means(part, k, held_out, level)
+        means = held_out.means(half, k, sums, level)
         record = FoundSlice(part.by, part.names[k], count, *means, p_value, adjusted)
-        confirmed.append((record, part, k))
+        confirmed.append((record, half, k))
         work("measuring slices", len(confirmed) / len(found))
     return sorted(confirmed, key=lambda entry: -max(entry[0].low, -entry[0].high))
 
 
 def _explained(
     confirmed: Sequence[tuple[FoundSlice, Grouping, int]],
-    sums: Sums,
-    held_out: Array,
+    held_out: Sums,
     level: float,
     progress: Progress,
 ) -> Iterable[FoundSlice]:
@@ -356,17 +373,17 @@ def _explained(
     A slice is explained by another if its rows outside the other are too few to be tested or show
     no miscalibration. Explained slices explain no others.
     """
-    above: list[tuple[FoundSlice, Array]] = []
+    above: list[tuple[FoundSlice, Grouping, int]] = []
     for done, (record, part, k) in enumerate(confirmed):
         progress("explaining", done / len(confirmed))
-        inside = part.codes == k
+        inside = np.flatnonzero(part.codes == k)
         why = ""
-        for other, rows in above:
-            left = held_out & ~rows
-            few = np.count_nonzero(left & inside) < FEW // 2
-            if few or sums.p_values(part, left)[k] >= 1 - level:
+        for other, by, j in above:
+            left = inside[by.codes[inside] != j]
+            alone = Grouping("", ("slice",), np.zeros(len(left), np.uint8))
+            if len(left) < FEW // 2 or held_out.take(left).p_values(alone)[0] >= 1 - level:
                 why = other.name
                 break
         if not why:
-            above.append((record, inside))
+            above.append((record, part, k))
         yield replace(record, explained_by=why)

@@ -34,9 +34,8 @@ class Cuts:
 
     def codes(self, values: Array) -> Array:
         """Return the (N,) int64 number of the group of each value."""
-        finite = np.isfinite(values)
-        codes = np.full(len(values), len(self.edges), np.int64)
-        codes[finite] = np.searchsorted(self.edges[:-1], values[finite])
+        codes = np.searchsorted(self.edges[:-1], values)
+        codes[~np.isfinite(values)] = len(self.edges)
         return codes
 
     def fits(self, values: Array) -> bool:

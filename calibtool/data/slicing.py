@@ -182,7 +182,7 @@ def partition(predictions: Predictions, by: str, *, most: int = MOST, few: int =
         note = " ".join(text for text in (note, more_note) if text)
     counted = codes if predictions.weights is None else codes[predictions.weights > 0]
     rows = np.bincount(counted, minlength=len(names))
-    return Partition(by, tuple(names), codes.astype(np.int64), rows, note, few)
+    return Partition(by, tuple(names), codes.astype(np.int64, copy=False), rows, note, few)
 
 
 def panels(predictions: Predictions, by: str, most: int) -> Partition:
@@ -228,7 +228,15 @@ def crossed(
     (array([0, 1, 1]), ['a, x', 'b, y'])
     """
     width = len(more_names)
-    occurring, combined = np.unique(codes * width + more_codes, return_inverse=True)
+    combined = np.multiply(codes, width, dtype=np.int64)
+    combined += more_codes
+    if len(names) * width > len(combined):
+        occurring, combined = np.unique(combined, return_inverse=True)
+    else:  # fewer combinations than rows are counted in less time and memory than rows are sorted
+        occurring = np.flatnonzero(np.bincount(combined))
+        number = np.zeros(len(names) * width, np.int64)
+        number[occurring] = np.arange(len(occurring))
+        combined = number[combined]
     return combined, [f"{names[k // width]}, {more_names[k % width]}" for k in occurring]
 
 
@@ -280,7 +288,7 @@ def _coded(predictions: Predictions, name: str, most: int) -> tuple[Array, list[
     if name == "confidence":
         return _grouped(tenths(values := confidence(predictions)), values)
     if name == "predicted":
-        return coded(_predicted(predictions), place, most=most)
+        return _classes(predictions, most)
     raise missing(predictions, name)
 
 
@@ -298,15 +306,26 @@ def confidence(predictions: Predictions) -> Array:
     return np.asarray(reduce_rows(labelled(predictions), lean=True).confidence, np.float64)
 
 
-def _predicted(predictions: Predictions) -> Array:
-    """Return (N,) names of the predicted classes. Raises InputError for confidences alone."""
+def _classes(predictions: Predictions, most: int) -> tuple[Array, list[str], str]:
+    """Return codes, names and note of the predicted classes, as `coded` does of their names.
+
+    Raises InputError for confidences alone.
+    """
     if predictions.kind == "confidence":
         raise InputError(
             f"{predictions.source}: holds confidences alone, so the predicted class is not known"
         )
-    predicted = reduce_rows(labelled(predictions), want=["predicted"]).predicted
-    names = names_of_classes(predictions)
-    return np.array(names, dtype=object)[predicted].astype(str)
+    predicted = reduce_rows(labelled(predictions), want=["predicted"], lean=True).predicted
+    assert predicted is not None
+    rows = np.bincount(predicted)
+    occurring = np.flatnonzero(rows)
+    named = np.array(names_of_classes(predictions), dtype=object)[occurring].astype(str)
+    values, at = np.unique(named, return_inverse=True)
+    counts = np.bincount(at, rows[occurring]).astype(np.int64)
+    codes, names, note = _joined(values, counts, np.argsort(-counts, kind="stable"), most)
+    number = np.zeros(len(rows), np.int64)
+    number[occurring] = codes[at]
+    return number[predicted], names, note
 
 
 def labelled(predictions: Predictions) -> Predictions:
@@ -345,12 +364,25 @@ def coded(column: Array, place: str, *, most: int = MOST) -> tuple[Array, list[s
         order = np.argsort(column[np.unique(codes, return_index=True)[1]], kind="stable")
     else:
         order = np.argsort(-counts, kind="stable")
+    number, names, note = _joined(values, counts, order, most)
+    return number[codes], names, note
+
+
+def _joined(values: Array, counts: Array, order: Array, most: int) -> tuple[Array, list[str], str]:
+    """Return the group of each distinct value, the names of the groups, and a note, as `coded`.
+
+    Args:
+        values: (V,) texts.
+        counts: (V,) number of rows of each.
+        order: (V,) numbers of the values, in the order of the groups.
+        most: number of values that have a group each.
+    """
     rank = np.empty(len(values), np.int64)
     rank[order] = np.arange(len(values))
     names, number, note = join_rare(
         [str(values[k]) or "(empty)" for k in order], counts[order], most
     )
-    return number[rank[codes]], names, note
+    return number[rank], names, note
 
 
 def _grouped(cuts: Cuts, values: Array) -> tuple[Array, list[str], str]:

@@ -15,7 +15,8 @@ from calibtool.diagrams.inputs import Named, SharedOptions, drawn_view, only, re
 from calibtool.diagrams.options import Bins, View
 from calibtool.diagrams.scales import AXIS_NAMES, LINEAR_TICKS
 from calibtool.diagrams.style import Style
-from calibtool.evaluation.evaluate import evaluate_rows
+from calibtool.errors import InputError
+from calibtool.evaluation.evaluate import evaluate_rows, evaluate_variants
 from calibtool.formatting import counted, percent
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
@@ -94,23 +95,56 @@ def compute(
         view: "positive", P(class 1); "top", the confidence of the predicted class; or "auto",
             positive for two classes and top otherwise.
         shared: `resamples`, `level`, `seed` of the intervals, and `progress`.
+
+    Of more rows than are measured one by one, cells stand for the rows: the mean score of a cell
+    for those in it.
+
+    Raises InputError for cells that do not end at the edges of the bins.
     """
     source = only(predictions)
     chosen = drawn_view(view, source)
     metric = "auroc-correct" if chosen == "top" else "auroc"
-    results = evaluate_rows(request(source, [metric], **shared))
+    edges = np.arange(1, bins + 1) / bins
+    bounds = np.append(0.0, edges)
+    names = ("right", "wrong") if chosen == "top" else ("class 1", "class 0")
+    asked = request(source, [metric], **shared)
+    if asked.from_cells:
+        # the ECE makes cells end at the edges of the bins
+        specs = [metric, f"ece(bins={bins}, view={chosen})"]
+        found = evaluate_variants(request(source, specs, **shared))
+        auroc, ece = found.estimates()
+        if ece.missing:  # the cells of a summary that do not end at these edges
+            raise InputError(f"{found.data.source}: {ece.missing}")
+        if not found.data.weighted:  # of weighted rows, cells do not say how many are on a side
+            cells = found.problems(0, chosen).exact(0)
+            first, second = (
+                _summed(name, cells, mass, edges)
+                for name, mass in zip(names, (cells.y, cells.n - cells.y), strict=True)
+            )
+            whole = (first, second), bounds, (auroc,), (found.data,), chosen
+            return Confidence(*whole, class_names=shared_names(source))
+    results = evaluate_rows(asked)
     rows = results.collected[0].rows
     score, outcome = rows.view(chosen)
-    edges = np.arange(1, bins + 1) / bins
-    names = ("right", "wrong") if chosen == "top" else ("class 1", "class 0")
     weights = np.ones(len(score)) if rows.weights is None else rows.weights
     first, second = (
         _group(name, score[at], edges, weights[at], float(weights.sum()))
         for name, at in zip(names, (outcome == 1, outcome == 0), strict=True)
     )
-    bounds = np.append(0.0, edges)
-    found = (first, second), bounds, results.estimates(), (results.data,), chosen
-    return Confidence(*found, class_names=shared_names(source))
+    drawn = (first, second), bounds, results.estimates(), (results.data,), chosen
+    return Confidence(*drawn, class_names=shared_names(source))
+
+
+def _summed(name: str, cells: Cells, mass: Array, edges: Array) -> Group:
+    """Return a group from cells, of which `mass` rows each are in it."""
+    total = float(mass.sum())
+    if not total:
+        return Group(name, 0, 0.0, float("nan"), float("nan"), np.zeros(len(edges)))
+    at = cells.centres()
+    side = Cells(cells.at, mass, mass * at, mass)
+    high = float(side.pool(np.array([HIGH, 1.0])).n[1] / total)
+    share, mean = total / float(cells.total), float(mass @ at) / total
+    return Group(name, round(total), share, mean, high, side.pool(edges).n / total)
 
 
 def _group(name: str, score: Array, edges: Array, weights: Array, whole: float) -> Group:

@@ -326,7 +326,9 @@ class _Candidates:
 
             if perfect:
                 _ = self.profile.null  # made before threads ask for it
-            self.known[key] = np.concatenate(list(self.pool.map(piece, self.pieces)))
+            # a thread for a single piece would take longer to be woken than small profiles do
+            each = self.pool.map if self.profile.threads > 1 and len(self.pieces) > 1 else map
+            self.known[key] = np.concatenate(list(each(piece, self.pieces)))
         return self.known[key]
 
     def name(self, curve: Curve, u: float) -> str:

@@ -12,7 +12,8 @@ import io
 import json
 import math
 import zipfile
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, get_args
 
@@ -63,15 +64,22 @@ def save_cells(state: Summary, path: str | Path) -> None:
         write(state, file)
 
 
-def load_cells(path: str | Path) -> Summary:
+def load_cells(path: str | Path, views: Collection[str] | None = None) -> Summary:
     """Read a summary from a file.
+
+    Args:
+        path: the file.
+        views: what is read, such as ("top",), and what the summary then holds: no other view, no
+            scores and no counts; None for all that the file holds.
 
     Raises InputError if the file is missing, damaged, or no file of cells.
     """
     document = _document(str(path))
     with document.open() as file:
-        summary = _read(document, file)
-    if lacking := {*always_kept(summary.shape)} - {*summary.keep.views}:
+        summary = _read(document, file, views)
+    needed = {*always_kept(summary.shape)}
+    needed = needed if views is None else needed & {*views}
+    if lacking := needed - {*summary.keep.views}:
         document.refuse(f"the views lack {', '.join(sorted(lacking))}")
     return summary
 
@@ -120,7 +128,7 @@ def _document(source: str) -> Document:
     return Document(source, "a whole file of cells", "make it again with `calibtool cells`")
 
 
-def _read(document: Document, file: IO[bytes]) -> Summary:
+def _read(document: Document, file: IO[bytes], views: Collection[str] | None = None) -> Summary:
     archive = Archive(document, file)
     header = document.parse_json(archive.read("header.json", _HEADER))
     header["format"].text((FORMAT,))
@@ -133,7 +141,10 @@ def _read(document: Document, file: IO[bytes]) -> Summary:
     shape, layout = _shape(header["shape"]), _layout(header["keep"])
     if shape.kind == "confidence" and not {*layout.views} <= {"top"}:
         header["keep"]["views"].refuse("name views that confidences do not have")
-    sums = _sums(archive, header["sums"], layout, shape)
+    sums = _sums(archive, header["sums"], layout, shape, views)
+    if views is not None:
+        held = tuple(view for view in layout.views if view in views)
+        layout = replace(layout, views=held, scores=(), counts=False)
     if version == 1 and shape.classes == 2:
         for name in sums.keys() & {"score/brier", "pair/brier"}:
             sums[name] = scaled(sums[name], 0.5)
@@ -176,8 +187,14 @@ def _layout(entry: Entry) -> Layout:
     return Layout(views, **edges, scores=entry["scores"].texts(), counts=entry["counts"].flag())
 
 
-def _sums(archive: Archive, entry: Entry, layout: Layout, shape: DataShape) -> dict[str, Exact]:
-    """Return the sums by name.
+def _sums(
+    archive: Archive,
+    entry: Entry,
+    layout: Layout,
+    shape: DataShape,
+    views: Collection[str] | None,
+) -> dict[str, Exact]:
+    """Return the sums by name, of the views that are asked for.
 
     Sizes are compared with what the layout asks for before anything is unpacked or made.
     """
@@ -188,7 +205,8 @@ def _sums(archive: Archive, entry: Entry, layout: Layout, shape: DataShape) -> d
             held.refuse("is no sum of these views, scores and counts")
         if [axis.whole() for axis in held.items()] != [*wanted]:
             held.fail(f"the size {[*wanted]}")
-        sizes[name] = wanted
+        if views is None or name.partition("/")[0] in views:
+            sizes[name] = wanted
     total = sum(math.prod(size) for size in sizes.values())
     if total > _MOST_CELLS:
         entry.refuse(f"have {total:,} cells; at most {_MOST_CELLS:,} can be read")

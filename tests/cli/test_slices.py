@@ -15,7 +15,7 @@ from scipy.stats import binom
 
 import calibtool as ct
 from calibtool.analysis.slices import evaluate_by
-from calibtool.data.slicing import FEW, partition, with_extra
+from calibtool.data.slicing import FEW, crossed, partition, with_extra
 from calibtool.errors import InputError, UsageError
 from calibtool.intervals.saddlepoint import excess, two_sided
 
@@ -48,6 +48,27 @@ def test_a_slice_is_measured_as_if_it_were_a_file(run, parted, data):
             expected = alone[metric["name"]]
             assert metric["value"] == pytest.approx(expected.value)
             assert (metric["low"], metric["high"]) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.parametrize("names", [None, ("b", "a", "c", "unseen")])
+def test_predicted_classes_are_slices_as_a_column_of_their_names_is(names):
+    rng = np.random.default_rng(6)
+    values = rng.random((200, 4)) * [1, 1, 1, 0.01]
+    p = ct.Predictions.from_logits(values, rng.integers(0, 4, 200), class_names=names)
+    column = np.array(names or list("0123"))[values.argmax(axis=1)]
+    by_class, by_name = partition(p, "predicted"), partition(with_extra(p, {"x": column}), "x")
+    assert by_class.names == by_name.names
+    np.testing.assert_array_equal(by_class.codes, by_name.codes)
+
+
+@pytest.mark.parametrize("rows", [40, 4000])  # fewer and more than there are combinations
+def test_combinations_are_those_that_occur(rows):
+    rng = np.random.default_rng(7)
+    a, b = rng.integers(0, 9, rows).astype(np.uint8), rng.integers(0, 30, rows).astype(np.uint8)
+    codes, names = crossed(a, [f"a{k}" for k in range(9)], b, [f"b{k}" for k in range(30)])
+    pairs = sorted({*zip(a.tolist(), b.tolist(), strict=True)})
+    assert names == [f"a{k}, b{m}" for k, m in pairs]
+    assert [pairs[k] for k in codes.tolist()] == [*zip(a.tolist(), b.tolist(), strict=True)]
 
 
 def test_small_slices_are_set_apart_with_the_reason(run, parted):

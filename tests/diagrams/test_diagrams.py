@@ -25,6 +25,7 @@ from calibtool.diagrams import (
     temperature,
 )
 from calibtool.diagrams.reliability_curves import binomial_range
+from calibtool.errors import InputError
 from calibtool.intervals.shares import clopper_pearson
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.ranking import aurc
@@ -206,6 +207,21 @@ def test_histograms_of_right_and_wrong_are_shares_of_their_own(rows):
         assert group.high == pytest.approx((score[own] > 0.9).mean())
     everybody = ct.Predictions.from_confidence([0.5, 0.9] * 10, [1] * 20)
     assert confidence.compute(everybody, **FEW).groups[1].rows == 0
+
+
+@pytest.mark.parametrize("view", ["top", "positive"])
+def test_the_histograms_of_cells_are_those_of_the_rows(view):
+    rows = simulate(3000, 2, seed=8)
+    from_rows = confidence.compute(rows, bins=7, view=view, **FEW)
+    of_cells = confidence.compute(ct.cells(rows, ["ece(bins=7)"]), bins=7, view=view, **FEW)
+    assert of_cells.estimates[0].value == pytest.approx(from_rows.estimates[0].value, abs=1e-4)
+    for one, other in zip(of_cells.groups, from_rows.groups, strict=True):
+        assert (one.label, one.rows) == (other.label, other.rows)
+        np.testing.assert_allclose(one.mass, other.mass, rtol=1e-12)
+        assert (one.share, one.high) == pytest.approx((other.share, other.high), rel=1e-12)
+        assert one.mean == pytest.approx(other.mean, abs=1e-4)
+    with pytest.raises(InputError, match="edges of 7 bins"):
+        confidence.compute(ct.cells(rows), bins=7, view=view, **FEW)
 
 
 def test_ece_of_every_convention_at_every_number_of_bins(rows):

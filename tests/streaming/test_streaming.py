@@ -218,3 +218,18 @@ def test_a_glob_of_folders_is_all_that_is_in_them(tmp_path):
     assert found.rows == 1000
     parts = ct.evaluate_by(found, "day", ["accuracy"], ci="none").parts[0].slices
     assert sorted((s.name, s.rows) for s in parts) == [("2026-11-01", 500), ("2026-11-02", 500)]
+
+
+def test_a_file_of_cells_is_read_view_by_view(tmp_path):
+    rng = np.random.default_rng(4)
+    score = rng.random(500)
+    whole = ct.cells((score, (rng.random(500) < score).astype(int)))
+    ct.save_cells(whole, tmp_path / "x.cells")
+    for views in (("top",), ("positive",), ("top", "positive")):
+        part = ct.load_cells(tmp_path / "x.cells", views)
+        assert part.rows == whole.rows
+        assert {name.split("/")[0] for name in part.sums} == {*views} == {*part.keep.views}
+        assert not part.keep.scores
+        for name, sums in part.sums.items():
+            np.testing.assert_array_equal(sums.high, whole.sums[name].high)
+            np.testing.assert_array_equal(sums.low, whole.sums[name].low)

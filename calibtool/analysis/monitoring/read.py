@@ -18,7 +18,7 @@ from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UnreadableError, UsageError
-from calibtool.evaluation.request import one_score_view
+from calibtool.evaluation.request import ONE_SCORE_VIEWS, one_score_view
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.exact import MOST_ROWS, Exact
@@ -332,7 +332,7 @@ class _Reading:
                 f"{path}: holds cells, but --by {','.join(self.by)} needs rows, or cells of one "
                 f"slice in folders {folders}"
             )
-        summary = load_cells(path)
+        summary = load_cells(path, ONE_SCORE_VIEWS)
         self._require_alike(summary, one_score_view(self.view, summary))
         place = name, key
         before = self.summaries.get(place)

@@ -7,10 +7,11 @@ the group `calibtool.readers`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 
@@ -280,10 +281,15 @@ def logs() -> tuple[LogFormat, ...]:
     """Return the formats of logs, those of other packages first."""
     from calibtool.data.logs import table  # many modules, which arrays do not need
 
-    return (*_of_packages(), *table.FORMATS)
+    return (*_of_packages(tuple(sys.path)), *table.FORMATS)
 
 
-def _of_packages() -> Sequence[LogFormat]:
+@cache  # finding them opens a file of every package that is installed
+def _of_packages(path: tuple[str, ...]) -> Sequence[LogFormat]:
+    """Return the formats of logs of other packages on `path`, that of Python.
+
+    A package that is installed later is found by the next process.
+    """
     from importlib import metadata
 
     found = []
