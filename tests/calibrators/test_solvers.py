@@ -6,9 +6,16 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 import calibtool as ct
-from calibtool.calibrators import ensemble_temperature, order_preserving, venn_abers
+from calibtool.calibrators import (
+    bbq,
+    ensemble_temperature,
+    inputs,
+    order_preserving,
+    venn_abers,
+)
 from calibtool.calibrators.fitting import affine, gradients, logistic
 from calibtool.calibrators.fitting.bounded import bend_basis
+from calibtool.metrics.cells import Cells
 
 
 def logits(classes, rows=400, seed=0):
@@ -121,3 +128,14 @@ def test_shares_of_an_ensemble_converge_where_one_is_nearly_none():
     assert nll == pytest.approx(-weights @ np.log(q @ shares), abs=1e-14)
     for other in np.random.default_rng(5).dirichlet(np.ones(3), 200):
         assert -weights @ np.log(q @ (0.99 * shares + 0.01 * other)) >= nll - 1e-12
+
+
+def test_bins_of_bbq_are_those_of_each_class_alone():
+    # the bins of cells of equal weights are kept from class to class
+    rows = logits(6)
+    together = ct.fit("bbq", rows).map.curves
+    for k in (0, 3, 5):
+        bbq._binnings.cache_clear()
+        alone = bbq.curve(Cells.from_rows(inputs.probs(rows)[:, k], rows.labels == k))
+        np.testing.assert_array_equal(alone.edges, together[k].edges)
+        np.testing.assert_array_equal(alone.values, together[k].values)

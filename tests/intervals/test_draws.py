@@ -1,8 +1,12 @@
 """Bootstrap weights, and sums of drawn rows by cell."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import calibtool as ct
+from calibtool.evaluation import one_vs_rest
 from calibtool.intervals import draws as module
 from calibtool.intervals.draws import Draws, drawn_sums
 
@@ -46,3 +50,21 @@ def test_weights_that_are_kept_are_those_that_are_drawn(monkeypatch):
         np.testing.assert_array_equal(drawn.weights(0, ROWS, group), weights)
     assert len(kept._kept) == 2 * 9  # groups of replicates, blocks of rows
     assert not drawn._kept
+
+
+@pytest.mark.parametrize("cluster", [None, np.arange(3000) // 2])
+def test_class_views_sum_many_entries_as_they_sum_few(cluster, monkeypatch):
+    rng = np.random.default_rng(1)
+    extra = {} if cluster is None else {"user": cluster}
+    z = 2 * rng.standard_normal((3000, 4))
+    rows = ct.Predictions.from_logits(z, rng.integers(0, 4, 3000))
+    rows = replace(rows, extra=extra)
+    how = {"resamples": 100, "cluster": None if cluster is None else "user"}
+
+    def found():
+        report = ct.evaluate(rows, "classwise-ece,classwise-ece(norm=l2)", **how)
+        return [(each.low, each.high, each.error) for each in report.estimates]
+
+    one_by_one = found()
+    monkeypatch.setattr(one_vs_rest, "MANY", 0)
+    assert found() == one_by_one
