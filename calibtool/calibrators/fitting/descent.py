@@ -109,7 +109,10 @@ class Problem:
         # Of many float32 values, the way to the optimum is float32 and the arrival float64.
         rough = self.data.float32_first
         at, now, before = self._begun(rough)
-        gradients = None if self._dense else Gradients(self._preconditioner, self._curve_along)
+        gradients = None
+        if not self._dense:
+            dear = isinstance(self.form, Full)
+            gradients = Gradients(self._preconditioner, self._curve_along, dear=dear)
         polished = 0
         for step in range(STEPS):
             self._require_mistakes(at, now)

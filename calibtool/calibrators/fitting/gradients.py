@@ -15,9 +15,9 @@ from calibtool.types import Array
 # Conjugate gradient steps in one of Newton's, each a pass. Directions may be rough far from the
 # optimum (see `solve`), so the limit is met only where the preconditioner does badly.
 INNER = 100
-# Conjugate gradient steps after which the next of Newton's gets a preconditioner of its own. With a
-# full W, making one takes as long as some 20 of them; the one from where the search began is nearly
-# as good as long as probabilities have not moved far.
+# Conjugate gradient steps after which the next of Newton's gets a preconditioner of its own, where
+# making one is dear. With a full W it takes as long as some 20 of them; the one from where the
+# search began is nearly as good as long as probabilities have not moved far.
 STALE = 20
 
 
@@ -27,6 +27,7 @@ class Gradients:
     Attributes:
         precondition: maps probabilities to an approximate inverse of the second derivatives.
         bend: maps probabilities and a direction to the product of the second derivatives and it.
+        dear: whether `precondition` takes as long as many products.
         inverse: the approximate inverse in use; None before the first step, and where it is stale.
     """
 
@@ -34,8 +35,10 @@ class Gradients:
         self,
         precondition: Callable[[Array], Callable[[Array], Array]],
         bend: Callable[[Array, Array], Array],
+        *,
+        dear: bool,
     ) -> None:
-        self.precondition, self.bend = precondition, bend
+        self.precondition, self.bend, self.dear = precondition, bend, dear
         self.inverse: Callable[[Array], Array] | None = None
 
     def solve(self, slope: Array, probs: Array) -> Array:
@@ -44,7 +47,7 @@ class Gradients:
         In the usual notation `gap` is the residual r, `z` the preconditioned residual, `p` the
         search direction and `bent` the product A p. Energies are r' z.
         """
-        if self.inverse is None:
+        if self.inverse is None or not self.dear:
             self.inverse = self.precondition(probs)
         inverse = self.inverse
         gap = -slope
