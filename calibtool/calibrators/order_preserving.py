@@ -32,9 +32,9 @@ from calibtool.types import Array
 
 # The smallest slope: of a temperature of 1,000. At a slope of 0 classes would be tied.
 MIN_SLOPE = 1e-3
-# Values up to which the basis is held from pass to pass, some 20 bytes a value: 80 MB. Beyond, each
-# pass makes it again.
-HELD = 1 << 22
+# Values up to which the basis is held from pass to pass: 16 bytes a value with many classes and up
+# to 80 with two, 160 MB. Beyond, each pass makes it again.
+HELD = 1 << 21
 
 
 def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) -> Calibrator:

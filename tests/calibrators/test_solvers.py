@@ -39,7 +39,7 @@ def test_where_a_fit_begins_does_not_matter(method, monkeypatch):
     np.testing.assert_allclose(parameters(ct.fit(method, rows)), fitted, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("method", ["vector", "matrix", "structured-matrix"])
+@pytest.mark.parametrize("method", ["dirichlet", "matrix", "structured-matrix"])
 @pytest.mark.parametrize("stale", [0, 10**9])  # a preconditioner a step; one for all
 def test_the_preconditioner_does_not_matter(method, stale, monkeypatch):
     rows = logits(20)

@@ -52,9 +52,8 @@ def logistic(
         if gain <= ENOUGH:
             return (v + step if np.abs(step).max() <= NEAR else v), value
         share = 1.0
-        while (new := nll_at(x @ (v + share * step), n, y))[
-            0
-        ] > value - ARMIJO * share * gain + 1e-16:
+        new = nll_at(x @ (v + step), n, y)
+        while new[0] > value - ARMIJO * share * gain + 1e-16:
             share /= 2
             if share < 1e-9:
                 return v, value  # what is left to gain is less than rounding
