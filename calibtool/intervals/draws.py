@@ -324,13 +324,17 @@ class Targets:
             self.matrix = csr_array(content, shape=(size, rows))
         else:
             self.starts = np.flatnonzero(np.diff(target, prepend=-1))
-            self.present, self.source, self.values = target[self.starts], source, values
+            self.present, self.source = target[self.starts], source
+            # rows of weight 1 add their drawn weight itself: no product is needed
+            self.values = None if (values == 1).all() else values[:, None]
 
     def sums(self, drawn: Array) -> Array:
         """Return the sums, (size, replicates) float32, of the weights drawn, (rows, replicates)."""
         if self.matrix is not None:
             return np.asarray(self.matrix @ drawn)
         out = np.zeros((self.size, drawn.shape[1]), np.float32)
-        weighted = drawn[self.source] * self.values[:, None]
+        weighted = drawn[self.source]
+        if self.values is not None:
+            weighted *= self.values
         out[self.present] = np.add.reduceat(weighted, self.starts, axis=0)
         return out
