@@ -78,7 +78,9 @@ def curve(cells: Cells, *, parameters: str = "abm") -> Sigmoid:
         if not columns:
             v, nll = np.zeros(0), half
         else:
-            v, nll = logistic(np.stack(columns, axis=1), cells.n, cells.y, REMEDY)
+            x = np.stack(columns, axis=1)
+            identity = np.append(np.ones(sum(free)), [0.0] * shift)
+            v, nll = logistic(x, cells.n, cells.y, REMEDY, start=identity)
         coefficients = iter(v.tolist())
         slope = [next(coefficients) if is_free else 0.0 for is_free in free]
         if min(slope) >= 0 and nll < best:

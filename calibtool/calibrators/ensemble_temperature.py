@@ -9,15 +9,13 @@ import numpy as np
 from calibtool.calibrators import inputs, temperature
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.fitted import FitRecord
+from calibtool.calibrators.fitting.bounded import minimise
 from calibtool.calibrators.maps import Mixture, Power
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import FitError
 from calibtool.types import Array
 
-# Multiplicative steps after SLSQP, which leaves little to do. They converge slowly if a share of 0
-# is nearly worth more; each is one product of (N, 3) and 3 numbers.
-STEPS = 5_000
 # Nats that better shares could still gain, by the bound of `best_shares`: far below the sampling
 # noise of a mean NLL, which is 1e-3 for a million rows.
 ENOUGH = 1e-10
@@ -62,6 +60,10 @@ def best_shares(q: Array, weights: Array, source: str) -> tuple[Array, float, fl
     No shares gain more than max_j mean(q_j / (q w)) - 1, which is 0 at the optimum: for any shares
     v, mean log(q v / q w) <= mean(q v / q w) - 1, a mean over j of the former with weights v_j.
 
+    That the shares sum to 1 needs no constraint: at the minimum of mean -log(q w) + sum(w) over all
+    w >= 0, mean(q_j / (q w)) is 1 for every j whose share is not 0, and the mean of these, weighted
+    by w, is the sum of w.
+
     Args:
         q: (N, 3) probability of each row's label under each of the three parts.
         weights: (N,) that sum to 1.
@@ -69,32 +71,21 @@ def best_shares(q: Array, weights: Array, source: str) -> tuple[Array, float, fl
 
     Raises FitError if the shares do not converge.
     """
-    from scipy.optimize import minimize
 
-    def nll(w: Array) -> tuple[float, Array]:
-        mixed = np.maximum(q @ w, 1e-300)  # SLSQP may try shares under which a row has nothing
-        return -float(weights @ np.log(mixed)), -(weights / mixed) @ q
+    def objective(w: Array) -> tuple[float, Array, Array]:
+        mixed = np.maximum(q @ w, 1e-300)  # shares may be tried under which a row has nothing
+        each = weights / mixed
+        curve = (q * (each / mixed)[:, None]).T @ q
+        return float(w.sum() - weights @ np.log(mixed)), 1 - each @ q, curve
 
-    rough = minimize(
-        nll,
-        np.array([0.9, 0.05, 0.05]),  # near temperature scaling, with no share at 0
-        jac=True,
-        method="SLSQP",
-        bounds=[(0, 1)] * 3,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1, "jac": lambda w: np.ones(3)},
-        options={"ftol": 1e-16, "maxiter": 500},  # as far as float64 goes
-    )
-    w = np.clip(rough.x, 0, 1)
+    # near temperature scaling, with no share at 0
+    w, _, _ = minimise(objective, np.array([0.9, 0.05, 0.05]), np.zeros(3))
     w /= w.sum()
-    # SLSQP stops a little early. Multiplying each share by its mean gain is the EM step of mixtures
-    # (Dempster et al. 1977): it never lowers the likelihood, and shares stay non-negative.
-    for _ in range(STEPS):
-        gain = -nll(w)[1]
-        if gain.max() - 1 <= ENOUGH:
-            return w, max(float(gain.max()) - 1, 0.0), nll(w)[0]
-        w = w * gain
-        w /= w.sum()
-    raise FitError(
-        f"{source}: the shares did not converge; they are {w.round(6).tolist()}, and better ones "
-        f"could gain {gain.max() - 1:.2g} nats"
-    )
+    value, slope, _ = objective(w)
+    gap = -float(slope.min())
+    if gap > ENOUGH:
+        raise FitError(
+            f"{source}: the shares did not converge; they are {w.round(6).tolist()}, and better "
+            f"ones could gain {gap:.2g} nats"
+        )
+    return w, max(gap, 0.0), value - 1

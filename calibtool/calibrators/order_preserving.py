@@ -8,6 +8,8 @@ linear in the slopes, so the negative log-likelihood is convex in them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from calibtool.calibrators import inputs
@@ -30,6 +32,9 @@ from calibtool.types import Array
 
 # The smallest slope: of a temperature of 1,000. At a slope of 0 classes would be tied.
 MIN_SLOPE = 1e-3
+# Values up to which the basis is held from pass to pass: 16 bytes a value with many classes and up
+# to 80 with two, 160 MB. Beyond, each pass makes it again.
+HELD = 1 << 21
 
 
 def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) -> Calibrator:
@@ -53,31 +58,25 @@ def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) ->
     at = _knots(predictions, floor, weights, knots)
     rows = weights.sum()
     rough = 2 * smoothness / rows * roughness(len(at))
-    step = max(1, inputs.PIECE // (classes * len(at)))
+    step = max(1, inputs.PIECE // classes)
+    threads = cores() if predictions.rows > step else 1
 
-    def sum_block(block: Predictions, v: Array, start: int) -> tuple[float, Array, Array]:
-        """Return the NLL of a block, its slope and its second derivatives in v."""
-        log_p = inputs.log_probs(block, floor)
-        basis = bend_basis(log_p.ravel(), at).reshape(*log_p.shape, len(at))
-        s = basis @ v
-        s -= s.max(axis=1, keepdims=True)
-        row = np.arange(len(s))
-        w = weights[start : start + len(s)] / rows
-        label = s[row, block.labels]
-        p = np.exp(s)
-        total = p.sum(axis=1)
-        p /= total[:, None]
-        mean = np.einsum("nk,nkm->nm", p, basis)
-        slope = w @ (mean - basis[row, block.labels])
-        p *= w[:, None]
-        flat = basis.reshape(-1, len(at))
-        curve = (flat * p.reshape(-1, 1)).T @ flat - (mean * w[:, None]).T @ mean
-        return float(w @ (np.log(total) - label)), slope, curve
+    def look(item: tuple[int, Predictions]) -> _Block:
+        start, block = item[0] * step, item[1]
+        w = weights[start : start + block.rows] / rows
+        assert block.labels is not None
+        return _Block.of(inputs.log_probs(block, floor), block.labels, w, at)
+
+    held = None
+    if predictions.values.size <= HELD:
+        held = list(ordered(look, enumerate(predictions.blocks(step)), threads))
 
     def objective(v: Array) -> tuple[float, Array, Array]:
-        numbered = enumerate(predictions.blocks(step))
-        work = lambda item: sum_block(item[1], v, item[0] * step)
-        parts = list(ordered(work, numbered, cores() if predictions.rows > step else 1))
+        if held is not None:
+            parts = list(ordered(lambda block: block.sums(v), held, threads))
+        else:
+            numbered = enumerate(predictions.blocks(step))
+            parts = list(ordered(lambda item: look(item).sums(v), numbered, threads))
         value, slope, curve = (sum(part[i] for part in parts) for i in range(3))
         return float(value) + float(v @ rough @ v) / 2, slope + rough @ v, curve + rough
 
@@ -99,6 +98,82 @@ def fit(predictions: Predictions, *, knots: int = 8, smoothness: float = 1.0) ->
             notes=tuple(inputs.notes_of_zeros(inputs.floored(predictions), floor)),
         ),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Rows as the likelihood of the slopes sees them: the basis of `bend_basis` at each (row,
+    class).
+
+    With many classes nearly all log-probabilities lie below the second knot, where only the first
+    two columns of the basis are not 0: those are held as two arrays, and whole rows of the basis
+    for the others alone.
+
+    Attributes:
+        first, second: (n, K) columns 0 and 1, below the second knot; 0 above it.
+        above: (H,) where in (n, K), read row by row, the others are.
+        basis: (H, M) of them.
+        present, starts: the rows that have any, and where in `above` these begin.
+        label: (n, M) the basis at each row's label.
+        labels, weights: (n,).
+    """
+
+    first: Array
+    second: Array
+    above: Array
+    basis: Array
+    present: Array
+    starts: Array
+    label: Array
+    labels: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, log_p: Array, labels: Array, weights: Array, at: Array) -> _Block:
+        """Return the rows with these (n, K) log-probabilities, for knots `at`."""
+        above = np.flatnonzero(log_p > at[1])
+        first = log_p - at[0]
+        second = np.maximum(first, 0)
+        second *= second
+        second /= 2 * (at[1] - at[0])
+        first -= second
+        first.flat[above] = second.flat[above] = 0
+        row = above // log_p.shape[1]
+        starts = np.flatnonzero(np.diff(row, prepend=-1))
+        basis = bend_basis(log_p.ravel()[above], at)
+        label = bend_basis(log_p[np.arange(len(log_p)), labels], at)
+        return cls(first, second, above, basis, row[starts], starts, label, labels, weights)
+
+    def sums(self, v: Array) -> tuple[float, Array, Array]:
+        """Return the weighted NLL, its slope and its second derivatives in v."""
+        w = self.weights
+        p = v[0] * self.first
+        p += v[1] * self.second
+        p.flat[self.above] = self.basis @ v
+        p -= p.max(axis=1, keepdims=True)
+        label = p[np.arange(len(p)), self.labels]
+        with np.errstate(under="ignore"):
+            np.exp(p, out=p)
+        total = p.sum(axis=1)
+        p /= total[:, None]
+        weighted = p.ravel()[self.above, None] * self.basis
+        mean = np.zeros_like(self.label)
+        mean[:, 0] = np.vecdot(p, self.first)
+        mean[:, 1] = np.vecdot(p, self.second)
+        if len(self.above):
+            mean[self.present] += np.add.reduceat(weighted, self.starts)
+        slope = w @ (mean - self.label)
+        weighted *= w[self.above // p.shape[1], None]
+        curve = weighted.T @ self.basis - (mean * w[:, None]).T @ mean
+        p *= w[:, None]
+        bent = p * self.second
+        curve[1, 1] += np.vdot(bent, self.second)
+        cross = np.vdot(bent, self.first)
+        curve[0, 1] += cross
+        curve[1, 0] += cross
+        p *= self.first
+        curve[0, 0] += np.vdot(p, self.first)
+        return float(w @ (np.log(total) - label)), slope, curve
 
 
 def _knots(predictions: Predictions, floor: float, weights: Array, count: int) -> Array:

@@ -62,5 +62,5 @@ def curve(cells: Cells, *, smoothing: bool = False) -> Sigmoid:
     else:
         require_both(n, y, REMEDY)
     x = np.stack([cells.at, np.ones(len(n))], axis=1)
-    (a, c), _ = logistic(x, n, y, REMEDY)
+    (a, c), _ = logistic(x, n, y, REMEDY, start=np.array([1.0, 0.0]))  # the identity
     return Sigmoid(float(a), float(a), float(c))

@@ -54,7 +54,8 @@ def curve(cells: Cells) -> Parabola:
     middle = float(np.average(x, weights=n))
     unit = float(np.sqrt(np.average((x - middle) ** 2, weights=n)))
     u = (x - middle) / unit
-    v, _ = logistic(np.stack([np.ones(len(u)), u, u * u], axis=1), n, cells.y, REMEDY)
+    basis, identity = np.stack([np.ones(len(u)), u, u * u], axis=1), np.array([middle, unit, 0.0])
+    v, _ = logistic(basis, n, cells.y, REMEDY, start=identity)
     level, slope, bend = (float(value) for value in v)
     c = bend / unit**2
     b = slope / unit - 2 * c * middle

@@ -18,7 +18,13 @@ from calibtool.calibrators.fitting.bounded import (
     require_shape,
     roughness,
 )
-from calibtool.calibrators.fitting.logistic import CERTAIN, FAR, require_both, require_spread
+from calibtool.calibrators.fitting.logistic import (
+    CERTAIN,
+    FAR,
+    nll_at,
+    require_both,
+    require_spread,
+)
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
@@ -62,8 +68,6 @@ def fit(
 
 def curve(cells: Cells, *, knots: int = 6, smoothness: float = 1.0) -> Bend:
     """Return the curve of cells of log-odds."""
-    from scipy.special import expit
-
     require_both(cells.n, cells.y, REMEDY)
     require_spread(cells.at)
     rows = cells.n.sum()
@@ -74,9 +78,8 @@ def curve(cells: Cells, *, knots: int = 6, smoothness: float = 1.0) -> Bend:
     rough[:-1, :-1] = 2 * smoothness / rows * roughness(len(at))
 
     def objective(v: Array) -> tuple[float, Array, Array]:
-        s = x @ v
-        p = expit(s)
-        value = float(cells.n @ np.logaddexp(0, s) - cells.y @ s) / rows + float(v @ rough @ v) / 2
+        nll, p = nll_at(x @ v, cells.n, cells.y)
+        value = nll + float(v @ rough @ v) / 2
         slope = x.T @ (cells.n * p - cells.y) / rows + rough @ v
         return value, slope, (x * (cells.n * p * (1 - p) / rows)[:, None]).T @ x + rough
 

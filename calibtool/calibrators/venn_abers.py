@@ -83,28 +83,65 @@ def _with_a_one(n: Array, y: Array) -> Array:
     i = j - 1 can raise it, hence the running maximum. The smallest slope is that of the tangent
     from the point to the lower hull of the corners from j on.
 
-    All tangents are found at once: `then` links each corner to the next on the hull that starts
-    there, and the tangent point is found along these links by strides that halve.
+    `then` links each corner to the next on the hull that starts there, and all tangents are found
+    at once, along these links.
     """
     width, height = np.append(0.0, np.cumsum(n)), np.append(0.0, np.cumsum(y))
-    then = _hull(width.tolist(), height.tolist())
+    then = _hulls(width, height, y == 0, y == n)
+    w, h = width[:-1] - 1, height[:-1] - 1
+    b = _tangents(w, h, np.arange(1, len(width)), width, height, then)
+    return np.maximum.accumulate(np.clip((height[b] - h) / (width[b] - w), 0, 1))
+
+
+def _tangents(w: Array, h: Array, b: Array, width: Array, height: Array, then: Array) -> Array:
+    """Return, for points (w, h), the corner to which the slope is smallest on the hull that starts
+    at corner b, to the right of the point.
+
+    It is found along the links `then`, by strides that halve.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         edge = (height[then] - height) / (width[then] - width)
     edge[-1] = np.inf
-    w, h = width[:-1] - 1, height[:-1] - 1
-    b = np.arange(1, len(width))
 
     def falls(b: Array) -> Array:
         """Return whether the hull's edge from b still falls below the line of sight to b."""
         return edge[b] * (width[b] - w) < height[b] - h
 
     strides = [then]
-    while (strides[-1] < len(width) - 1).any():
+    while (strides[-1] < len(then) - 1).any():
         strides.append(strides[-1][strides[-1]])
     for stride in reversed(strides):  # to the last corner from which the edge falls
         b = np.where(falls(stride[b]), stride[b], b)
-    b = np.where(falls(b), then[b], b)
-    return np.maximum.accumulate(np.clip((height[b] - h) / (width[b] - w), 0, 1))
+    return np.where(falls(b), then[b], b)
+
+
+def _hulls(width: Array, height: Array, level: Array, steep: Array) -> Array:
+    """Return, for each corner, the next one on the lower hull of the corners from it on.
+
+    Most cells of a class among many hold no positive row, or, in reverse, nothing else. Within a
+    run of cells without one (`level`), no slope is lower than 0, and the next corner is the end of
+    the run. Within a run of cells of nothing else (`steep`), no slope is higher than 1: no hull
+    that starts before turns there, and the next corner is a tangent from it to the hull that starts
+    at the end of the run. So only the corners between runs are gone through one by one.
+    """
+    end = len(width) - 1
+    inner = np.zeros(end + 1, bool)
+    inner[1:end] = (level[:-1] & level[1:]) | (steep[:-1] & steep[1:])
+    at = np.flatnonzero(~inner)
+    then = np.zeros(end + 1, np.int64)
+    links = at[_hull(width[at].tolist(), height[at].tolist())]
+    then[at] = links
+    inside = np.flatnonzero(inner)
+    if len(inside):
+        follows = np.searchsorted(at, inside)  # the end of each one's run, among `at`
+        ends = at[follows]
+        then[inside] = ends
+        up = steep[inside]
+        rises = inside[up]
+        outer = np.searchsorted(at, links)
+        found = _tangents(width[rises], height[rises], follows[up], width[at], height[at], outer)
+        then[rises] = at[found]
+    return then
 
 
 def _hull(width: list[float], height: list[float]) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
@@ -28,7 +29,7 @@ from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.intervals.draws import DRAWING
 from calibtool.intervals.estimate import Estimate
-from calibtool.parallel import Work
+from calibtool.parallel import Work, cores, ordered
 from calibtool.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -122,19 +123,18 @@ def compute(
     names = list(able if methods is None else dict.fromkeys(methods))
     for name in names:
         require_scored(name)
-    variants, notes = [Variant()], []
+    variants, notes = [Variant()], list[str]()
     measured = numbered(rows) if test is None else test
     work = Work(
         shared.get("progress") or silent,
         _costs(names, rows, measured, shared, crossed=test is None),
     )
-    for name in names:
-        work.next(name)
-        work(f"fitting {name}", 0.0)
-        try:
-            variants.append(_variant(name, rows, work, crossed=test is None))
-        except CalibtoolError as error:
-            notes.append(f"{name} is left out: {error}")
+    attempt = partial(_attempt, rows=rows, work=work, crossed=test is None)
+    for outcome in ordered(attempt, names, cores()):
+        if isinstance(outcome, Variant):
+            variants.append(outcome)
+        else:
+            notes.append(outcome)
     if len(variants) == 1:
         raise FitError(f"no calibrator could be fitted: {'; '.join(notes)}")
     metrics = OF_CONFIDENCES if alone else METRICS
@@ -170,9 +170,21 @@ def _costs(
 ) -> dict[str, float]:
     """Return about how many seconds the parts take: each fit, and measuring them all."""
     fitted = (FOLDS - 1) * rows.rows if crossed else rows.rows  # in all folds together
-    fits = {name: METHODS[name].seconds(fitted, rows.classes) for name in names}
+    fits = {name: METHODS[name].seconds(fitted, rows.classes) / cores() for name in names}
     drawn = DRAWING * measured.rows * shared.get("resamples", 1000)
     return {**fits, MEASURING: drawn * (len(names) + 1)}
+
+
+def _attempt(name: str, *, rows: Predictions, work: Work, crossed: bool) -> Variant | str:
+    """Return the variant of a calibrator, or why it is left out."""
+    part = work.part(name, threads=cores())
+    part(f"fitting {name}", 0.0)
+    try:
+        return _variant(name, rows, part, crossed=crossed)
+    except CalibtoolError as error:
+        return f"{name} is left out: {error}"
+    finally:
+        part.end()
 
 
 def _variant(name: str, rows: Predictions, tell: Progress, *, crossed: bool) -> Variant:

@@ -21,7 +21,7 @@ from calibtool.evaluation.results import Results
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.profiles import equal_mass
-from calibtool.metrics.ranking import accuracy_at_coverage
+from calibtool.metrics.ranking import accuracies_at
 from calibtool.types import Array, silent
 
 if TYPE_CHECKING:
@@ -135,8 +135,7 @@ def of_variant(results: Results, number: int, label: str) -> Risk:
 def _risk(cells: Cells) -> Array:
     """Return the error rate at each coverage, (..., 200)."""
     with np.errstate(invalid="ignore"):  # a replicate may hold no row that weighs anything
-        rates = [accuracy_at_coverage(cells, coverage=float(share)) for share in COVERAGE]
-    return 1 - np.stack(rates, axis=-1)
+        return 1 - accuracies_at(cells, COVERAGE.tolist())
 
 
 def height(data: RiskCoverage, width: float, style: Style) -> float:

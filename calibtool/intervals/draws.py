@@ -37,6 +37,9 @@ UNITS = 1024
 GROUP = 128
 # Rows whose weights are held at a time: with GROUP float32 weights each, 4 MB per thread.
 _AT_ONCE = 8 * BLOCK
+# Weights that are kept for the next who asks, one byte each: 32 MB, such as 1,000 replicates of
+# 32,768 rows. A view of 100 classes asks for the weights of the same rows 400 times.
+KEPT = 1 << 25
 # Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
 # work takes that draws them is a multiple of it. Progress alone depends on it.
 DRAWING = 1e-8
@@ -92,15 +95,30 @@ class Draws:
         """
         out = np.empty((stop - start, group.stop - group.start), np.float32)
         for low in range(start, stop, BLOCK):
-            # whole blocks and groups are drawn and then cut, so that a row's weight does not depend
-            # on how many rows follow or how many replicates are wanted
-            bits = self._bytes(
-                Stream.WEIGHTS, low // BLOCK, group.start // GROUP, count=BLOCK * GROUP
-            )
             at = slice(low - start, min(low + BLOCK, stop) - start)
-            drawn = bits.reshape(BLOCK, GROUP)[: at.stop - at.start, : out.shape[1]]
-            out[at] = _as_weights(drawn)
+            drawn = self._of_block(low // BLOCK, group.start // GROUP)
+            out[at] = drawn[: at.stop - at.start, : out.shape[1]]
         return out
+
+    def _of_block(self, block: int, group: int) -> Array:
+        """Return the weights of a block of rows in one group of replicates, (BLOCK, GROUP) uint8.
+
+        Whole blocks and groups are drawn and then cut, so that a row's weight does not depend on
+        how many rows follow or how many replicates are wanted.
+        """
+        weights = self._kept.get((block, group))
+        if weights is None:
+            bits = self._bytes(Stream.WEIGHTS, block, group, count=BLOCK * GROUP)
+            weights = _as_weights(bits.reshape(BLOCK, GROUP))
+            units = self.count if self.grouped else self.rows
+            if units * self.replicates <= KEPT:
+                self._kept[block, group] = weights
+        return weights
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, int], Array]:
+        """The weights that are kept, by block and group."""
+        return {}
 
     def weights_of(self, rows: Array) -> Array:
         """Return the weights of single rows in every replicate, (replicates, rows) float32.
@@ -231,31 +249,92 @@ def drawn_sums(
         drawn = [draws.unit_weights(group).T.astype(np.float64) for group in draws.groups]
         return [np.concatenate([w @ grid for w in drawn]) for grid in grids]
     out = [np.zeros((draws.replicates, size)) for _ in columns]
-    blocks = list(_sorted_blocks(at, where, draws.rows))
+    blocks = list(_by_cell(at, where, size, columns, draws.rows))
 
     def work(group: slice) -> None:
-        for low, high, source, target, order in blocks:
-            drawn = draws.weights(low, high, group)[source - low]
-            starts = np.flatnonzero(np.concatenate([[True], target[1:] != target[:-1]]))
-            for sums, column in zip(out, columns, strict=True):
-                weighted = drawn * column[order, None].astype(np.float32)
-                sums[group, target[starts]] += np.add.reduceat(weighted, starts, axis=0).T
+        for low, high, targets in blocks:
+            drawn = draws.weights(low, high, group)
+            for sums, target in zip(out, targets, strict=True):
+                sums[group] += target.sums(drawn).T
 
     list(ordered(work, draws.groups, threads))
     return out
 
 
-def _sorted_blocks(
-    at: Array, where: Array, rows: int
-) -> Iterator[tuple[int, int, Array, Array, Array]]:
-    """Yield blocks of rows sorted by cell.
-
-    Yields the block's start and stop, and per row: its position in the file, its cell, and its
-    index in `at`.
-    """
+def _by_cell(
+    at: Array, where: Array, size: int, columns: Sequence[Array], rows: int
+) -> Iterator[tuple[int, int, list[Targets]]]:
+    """Yield the start and the stop of blocks of rows, and where each column adds up."""
     for low in range(0, rows, _AT_ONCE):
         high = min(low + _AT_ONCE, rows)
         first, last = np.searchsorted(at, [low, high])
         if first < last:
             order = first + np.argsort(where[first:last], kind="stable")
-            yield low, high, at[order], where[order].astype(np.int64), order
+            cell, source = where[order].astype(np.int64), at[order] - low
+            values = [column[order].astype(np.float32) for column in columns]
+            yield (
+                low,
+                high,
+                [Targets(cell, source, v, size, high - low, exact=whole(v)) for v in values],
+            )
+
+
+def whole(values: Array) -> bool:
+    """Return whether sums of drawn weight * value are whole numbers that float32 holds."""
+    # the greatest sum, of as many weights of at most 5, must fit the mantissa
+    most = (1 << 24) / (5 * max(len(values), 1))
+    return bool(np.abs(values).max(initial=0) <= most and (np.rint(values) == values).all())
+
+
+class Targets:
+    """Sums of drawn weight * value by target, for entries in the order of their targets.
+
+    Sums of whole numbers are exact in float32, in whichever order, and a product with a sparse
+    matrix makes them ten times as fast as one sum after another. Others are made in pairs, so that
+    few of their digits are lost.
+    """
+
+    def __init__(
+        self,
+        target: Array,
+        source: Array,
+        values: Array,
+        size: int,
+        rows: int,
+        *,
+        exact: bool,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            target: (E,) the sum that each entry adds to, increasing.
+            source: (E,) the row, or the unit, whose drawn weight it has.
+            values: (E,) float32, what it adds per drawn weight.
+            size: the number of targets.
+            rows: the number of rows or units that have weights.
+            exact: whether to multiply with a sparse matrix; only where `whole` says so.
+        """
+        self.size, self.matrix = size, None
+        if exact:
+            from scipy.sparse import csr_array
+
+            some = values != 0
+            ends = np.cumsum(np.bincount(target[some], minlength=size))
+            content = (values[some], source[some], np.append(0, ends))
+            self.matrix = csr_array(content, shape=(size, rows))
+        else:
+            self.starts = np.flatnonzero(np.diff(target, prepend=-1))
+            self.present, self.source = target[self.starts], source
+            # rows of weight 1 add their drawn weight itself: no product is needed
+            self.values = None if (values == 1).all() else values[:, None]
+
+    def sums(self, drawn: Array) -> Array:
+        """Return the sums, (size, replicates) float32, of the weights drawn, (rows, replicates)."""
+        if self.matrix is not None:
+            return np.asarray(self.matrix @ drawn)
+        out = np.zeros((self.size, drawn.shape[1]), np.float32)
+        weighted = drawn[self.source]
+        if self.values is not None:
+            weighted *= self.values
+        out[self.present] = np.add.reduceat(weighted, self.starts, axis=0)
+        return out

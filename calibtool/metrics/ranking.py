@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -137,12 +138,24 @@ def accuracy_at_coverage(cells: Cells, *, coverage: float = 0.9) -> Array:
     >>> float(accuracy_at_coverage(Cells.from_rows(scores, np.array([1, 1, 0, 0])), coverage=0.5))
     1.0
     """
+    return accuracies_at(cells, [coverage])[..., 0]
+
+
+def accuracies_at(cells: Cells, coverages: Sequence[float]) -> Array:
+    """Return the accuracy of the most confident share of the rows, for each of several shares on
+    the last axis."""
     hits, rows = cells.y[..., ::-1], cells.n[..., ::-1]
     taken = np.cumsum(rows, axis=-1)
-    wanted = coverage * taken[..., -1:]
-    counted = np.clip(wanted - (taken - rows), 0, rows)
+    before = taken - rows
     rate = np.divide(hits, rows, out=np.zeros_like(hits), where=rows > 0)
-    return np.asarray((rate * counted).sum(axis=-1) / wanted[..., 0])
+    out = np.empty((*rows.shape[:-1], len(coverages)))
+    for k, coverage in enumerate(coverages):
+        wanted = coverage * taken[..., -1:]
+        counted = wanted - before
+        np.clip(counted, 0, rows, out=counted)
+        counted *= rate
+        out[..., k] = counted.sum(axis=-1) / wanted[..., 0]
+    return out
 
 
 def coverage_at_risk(cells: Cells, *, risk: float = 0.05) -> Array:

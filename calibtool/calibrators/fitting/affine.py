@@ -108,7 +108,8 @@ def _solve(
         require_every_class(predictions, class_shares(predictions))
     floor = max(inputs.floor_of(predictions), least)
     data = _memory_data(predictions, start_map, floor)
-    optimum = Problem(form, data, start, penalty, predictions.source, names).solve()
+    begin = _at_temperature(predictions, start, data.z) if start_map.temperature == 1 else None
+    optimum = Problem(form, data, start, penalty, predictions.source, names, begin).solve()
     return optimum, floor, inputs.notes_of_zeros(inputs.floored(predictions), floor)
 
 
@@ -168,8 +169,24 @@ def _begin(rows: FileRows, form: Form, start_map: Affine, start: Array) -> Array
     for penalty in penalties if fewest else []:
         with suppress(FitError):
             return Problem(form, data, start, penalty, *where).solve().at
+    return _at_temperature(sample, start, data.z)
+
+
+def _at_temperature(predictions: Predictions, start: Array, z: Array) -> Array:
+    """Return the parameters of temperature scaling, from which few steps are left to the optimum.
+
+    Args:
+        predictions: rows that the temperature is fitted to.
+        start: the parameters of W = I.
+        z: (N, K) the rows as W sees them. The slope of a column that is everywhere the same, as
+            the first of one column of logits, may have no effect, and then stays where it was.
+    """
     begin = start.copy()
-    begin[(0,) if begin.ndim == 1 else (slice(None), 0)] = optimum_of_sample(sample)
+    slope = optimum_of_sample(predictions)
+    if begin.ndim == 1:
+        begin[0] = slope
+    else:
+        begin[z.min(axis=0) < z.max(axis=0), :-1] *= slope
     return begin
 
 

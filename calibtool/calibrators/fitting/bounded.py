@@ -23,6 +23,9 @@ MAX_KNOTS = 100
 # A step that promises to gain less than this, in nats, is below the float64 rounding of the mean
 # NLL, which is of order 1.
 ENOUGH = 1e-13
+# Such a step is still taken if no parameter moves further than this: Newton's error is then of the
+# order of its square. A longer one leads along a direction that hardly bends: it is rounding.
+LAST = 1e-5
 # A parameter this near its bound counts as on it. Slopes are of order 1: a smaller slope is flat.
 NEAR = 1e-10
 # Armijo's constant (Nocedal & Wright 2006, sec. 3.1): the share of the promised gain that a step
@@ -43,7 +46,8 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
         start: where to begin, above `lower`.
         lower: bounds, -inf for none.
 
-    Returns v, the value there and the largest absolute slope of a free parameter. Raises FitError
+    Returns v, and the value and the largest absolute slope of a free parameter before the last
+    step. Raises FitError
     if the minimum is not reached in STEPS steps.
     """
     v = start
@@ -59,6 +63,8 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
         if not np.isfinite(step).all():  # no row bends the objective here
             step = np.where(free, -slope, 0)
         if -float(slope @ step) <= ENOUGH:
+            near = np.abs(step).max(initial=0) <= LAST
+            v = np.maximum(v + step, lower) if near else v
             return v, value, float(np.abs(slope[free]).max(initial=0))
         better = _search(objective, v, value, slope, step, lower)
         if better is None:  # cut off at the bounds, Newton's step may lead uphill: try downhill

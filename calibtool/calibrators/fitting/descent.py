@@ -19,12 +19,14 @@ is exact; second derivatives only decide how fast it is reached and may be float
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from calibtool.calibrators.fitting.forms import Form, Full
+from calibtool.calibrators.fitting.gradients import Gradients
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, ready, single
 from calibtool.errors import FitError
 from calibtool.types import Array
@@ -32,9 +34,6 @@ from calibtool.types import Array
 # Newton's steps. The objective is convex and steps are damped, so fits with an optimum end after
 # some 5; the limit is for data that float64 cannot resolve.
 STEPS = 100
-# Conjugate gradient steps in one of Newton's, each a pass. Directions may be rough far from the
-# optimum (see `_by_products`), so the limit is met only where the preconditioner does badly.
-INNER = 100
 # A step that promises to gain less than this, in nats, can no longer be judged by the objective:
 # the mean NLL is of order 1 and its float64 rounding error of order 1e-15 to 1e-14. From here on
 # steps are taken without looking for a gain, because the slope still has digits that the objective
@@ -110,10 +109,16 @@ class Problem:
         # Of many float32 values, the way to the optimum is float32 and the arrival float64.
         rough = self.data.float32_first
         at, now, before = self._begun(rough)
+        gradients = None
+        if not self._dense:
+            dear = isinstance(self.form, Full)
+            gradients = Gradients(self._preconditioner, self._curve_along, dear=dear)
         polished = 0
         for step in range(STEPS):
             self._require_mistakes(at, now)
-            direction = self._direction(now)
+            direction = (
+                self._by_matrix(now) if gradients is None else gradients.solve(now.slope, now.curve)
+            )
             self._require_finite(direction, now)
             gain = -float(np.vdot(now.slope, direction))  # twice what a full step would gain
             if rough and gain <= NEARLY:
@@ -207,10 +212,6 @@ class Problem:
         slope = slope.reshape(v.shape) + 2 * self.penalty * away
         return _Look(value, nll, slope, curve if probs is None else probs, wrong, other)
 
-    def _direction(self, now: _Look) -> Array:
-        """Return Newton's step, or nearly so by conjugate gradients."""
-        return self._by_matrix(now) if self._dense else self._by_products(now)
-
     def _by_matrix(self, now: _Look) -> Array:
         """Return Newton's step by the matrix of second derivatives.
 
@@ -231,37 +232,6 @@ class Problem:
         step = -vectors @ (inverse * (vectors.T @ (now.slope.ravel() / scale))) / scale
         return step.reshape(now.slope.shape)
 
-    def _by_products(self, now: _Look) -> Array:
-        """Return nearly Newton's step, by preconditioned conjugate gradients.
-
-        In the usual notation `gap` is the residual r, `z` the preconditioned residual, `p` the
-        search direction and `bent` the product A p. Energies are r' z.
-        """
-        solve = self.form.solver(self._curves(now.curve), self.penalty)
-        gap = -now.slope
-        x = np.zeros_like(gap)
-        z = solve(gap)
-        p = z
-        energy = first = float(np.vdot(gap, z))
-        # Solving to a relative residual of min(0.1, sqrt(|slope|)) makes Newton's steps converge
-        # superlinearly without exact directions far from the optimum (Nocedal & Wright 2006, sec.
-        # 7.1, who start at 0.5); it is squared because energies are squares of residuals.
-        enough = min(0.1, float(np.abs(now.slope).max()) ** 0.5) ** 2 * first
-        for _ in range(INNER):
-            if energy <= max(enough, 1e-300):  # 1e-300: at a slope of exactly 0
-                break
-            bent = self._curve_along(now.curve, p)
-            stiff = float(np.vdot(p, bent))
-            if stiff <= 0:  # only by rounding: the objective is convex
-                break
-            share = energy / stiff
-            x = x + share * p
-            gap = gap - share * bent
-            z = solve(gap)
-            new = float(np.vdot(gap, z))
-            p, energy = z + new / energy * p, new
-        return x if x.any() else solve(-now.slope)
-
     def _curve_along(self, probs: Array, v: Array) -> Array:
         """Return the product of the matrix of second derivatives and v: one pass, float32."""
 
@@ -275,15 +245,15 @@ class Problem:
 
         return self.data.sum(work) + 2 * self.penalty * v
 
-    def _curves(self, probs: Array) -> Array:
-        """Return what the preconditioner is made of: second derivatives within each class."""
+    def _preconditioner(self, probs: Array) -> Callable[[Array], Array]:
+        """Return an approximate inverse, of the second derivatives within each class."""
 
         def work(piece: Piece) -> Array:
             p = probs[piece.at]
             c = p * (1 - p) * piece.weights[:, None].astype(np.float32)
             return self.form.curves(c, single(piece.z))
 
-        return self.data.sum(work)
+        return self.form.solver(self.data.sum(work), self.penalty)
 
     @property
     def _memory_data(self) -> MemoryData:

@@ -11,6 +11,9 @@ STEPS = 100  # Newton's; fits with an optimum take 5 to 10
 # A step that promises to gain less than this, in nats per row, is below the rounding of the mean
 # NLL (of order 1, 2e-16 relative, summed over many cells).
 ENOUGH = 1e-14
+# Such a step is still taken if no coefficient moves further than this: Newton's error is then of
+# the order of its square. A longer one leads along a direction that hardly bends: it is rounding.
+NEAR = 1e-5
 # Coefficients of log-odds beyond this mean that there is no optimum: a slope of 1e6 turns any
 # difference of scores into certainty.
 FAR = 1e6
@@ -19,36 +22,43 @@ CERTAIN = 1e-9
 ARMIJO = 1e-4  # share of the promised gain that a step must bring (Nocedal & Wright 2006, sec. 3.1)
 
 
-def logistic(x: Array, n: Array, y: Array, remedy: str) -> tuple[Array, float]:
+def logistic(
+    x: Array, n: Array, y: Array, remedy: str, start: Array | None = None
+) -> tuple[Array, float]:
     """Return the v that minimises the NLL of y positives among n rows at sigmoid(x v).
 
     Args:
         x: (C, F) features of C cells.
         n, y: (C,) rows and positives of each cell; they need not be whole numbers.
         remedy: what to do if there is no optimum, for the message.
+        start: (F,) where to begin, such as the v that changes nothing; the search begins at 0 if
+            that is better. There is one optimum, so this decides about the number of steps only.
 
     Returns v, (F,), and the mean NLL in nats. Raises FitError if there is no finite optimum.
     """
-    from scipy.special import expit
-
     total, v = n.sum(), np.zeros(x.shape[1])
-    value = _nll(x @ v, n, y)
+    value, p = nll_at(x @ v, n, y)
+    if start is not None:
+        there = nll_at(x @ start, n, y)
+        if there[0] < value:
+            v, (value, p) = start, there
     for _ in range(STEPS):
-        p = expit(x @ v)
-        slope = x.T @ (n * p - y) / total
+        slope = (n * p - y) @ x / total
         curve = (x * (n * p * (1 - p) / total)[:, None]).T @ x
         # least squares: with features that are multiples of one another, as with two cells and
         # three parameters, the matrix is singular and any of the solutions will do
         step = np.linalg.lstsq(curve, -slope, rcond=1e-14)[0]
         gain = -float(slope @ step)
         if gain <= ENOUGH:
-            return v, value
+            return (v + step if np.abs(step).max() <= NEAR else v), value
         share = 1.0
-        while (new := _nll(x @ (v + share * step), n, y)) > value - ARMIJO * share * gain + 1e-16:
+        new = nll_at(x @ (v + step), n, y)
+        while new[0] > value - ARMIJO * share * gain + 1e-16:
             share /= 2
             if share < 1e-9:
                 return v, value  # what is left to gain is less than rounding
-        v, value = v + share * step, new
+            new = nll_at(x @ (v + share * step), n, y)
+        v, (value, p) = v + share * step, new
         if np.abs(v).max() > FAR or value < CERTAIN:
             break
     raise FitError(
@@ -72,5 +82,10 @@ def require_spread(score: Array) -> None:
         )
 
 
-def _nll(s: Array, n: Array, y: Array) -> float:
-    return float((n @ np.logaddexp(0, s) - y @ s) / n.sum())
+def nll_at(s: Array, n: Array, y: Array) -> tuple[float, Array]:
+    """Return the mean NLL of y positives among n rows at scores s, and the sigmoids of these."""
+    # log(1 + exp(s)) and the sigmoid of one exponential, which is at most 1
+    with np.errstate(under="ignore"):
+        small = np.exp(-np.abs(s))
+    value = float((n @ (np.maximum(s, 0) + np.log1p(small)) - y @ s) / n.sum())
+    return value, np.where(s >= 0, 1, small) / (1 + small)

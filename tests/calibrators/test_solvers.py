@@ -1,0 +1,141 @@
+"""Short cuts of the searches for an optimum change where they begin, or how they sum: never what
+they find."""
+
+import numpy as np
+import pytest
+from scipy.optimize import isotonic_regression
+
+import calibtool as ct
+from calibtool.calibrators import (
+    bbq,
+    ensemble_temperature,
+    inputs,
+    order_preserving,
+    venn_abers,
+)
+from calibtool.calibrators.fitting import affine, gradients, logistic
+from calibtool.calibrators.fitting.bounded import bend_basis
+from calibtool.metrics.cells import Cells
+
+
+def logits(classes, rows=400, seed=0):
+    rng = np.random.default_rng(seed)
+    true = 2 * rng.standard_normal((rows, classes))
+    labels = (true + rng.gumbel(size=true.shape)).argmax(axis=1)
+    return ct.Predictions.from_logits(1.7 * true + 0.3 * rng.standard_normal(true.shape), labels)
+
+
+def parameters(calibrator):
+    found = calibrator.map
+    return np.concatenate([np.ravel(found.weight), np.ravel(found.bias)])
+
+
+@pytest.mark.parametrize("method", ["bias-corrected", "vector", "matrix", "dirichlet"])
+def test_where_a_fit_begins_does_not_matter(method, monkeypatch):
+    # 20 classes: more than `DENSE`, so that conjugate gradients are used
+    rows = logits(20)
+    fitted = parameters(ct.fit(method, rows))
+    monkeypatch.setattr(affine, "_at_temperature", lambda predictions, start, z: start)
+    np.testing.assert_allclose(parameters(ct.fit(method, rows)), fitted, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["dirichlet", "matrix", "structured-matrix"])
+@pytest.mark.parametrize("stale", [0, 10**9])  # a preconditioner a step; one for all
+def test_the_preconditioner_does_not_matter(method, stale, monkeypatch):
+    rows = logits(20)
+    fitted = parameters(ct.fit(method, rows))
+    monkeypatch.setattr(gradients, "STALE", stale)
+    np.testing.assert_allclose(parameters(ct.fit(method, rows)), fitted, rtol=0, atol=1e-8)
+
+
+def test_a_slope_without_effect_stays_where_it_was():
+    one_column = ct.Predictions.from_logits(
+        [-3.0, -1.0, 1.0, 3.0] * 5, [0, 0, 1, 1] * 4 + [1, 1, 0, 0]
+    )
+    assert ct.fit("vector", one_column).map.weight[0] == 1
+
+
+@pytest.mark.parametrize("start", [None, [1.0, 0.0], [0.2, -3.0], [-50.0, 50.0]])
+def test_where_a_logistic_regression_begins_does_not_matter(start):
+    rng = np.random.default_rng(1)
+    x = np.stack([rng.standard_normal(300), np.ones(300)], axis=1)
+    y = (rng.random(300) < 1 / (1 + np.exp(1 - 2 * x[:, 0]))).astype(float)
+    v, nll = logistic.logistic(x, np.ones(300), y, "", None if start is None else np.array(start))
+    p = 1 / (1 + np.exp(-(x @ v)))
+    assert np.abs(x.T @ (p - y)).max() < 1e-9
+    assert nll == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), abs=1e-13)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 40])
+def test_order_preserving_sums_as_its_formula_says(classes):
+    rows, rng = logits(classes, rows=50), np.random.default_rng(2)
+    log_p = np.log(rows.values.astype(float)) if rows.kind == "probs" else rows.values.astype(float)
+    log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
+    at, v, w = np.array([-4.0, -2.0, -1.0, 0.0]), np.array([0.7, 1.0, 0.5, 1.2]), rng.random(50)
+    basis = bend_basis(log_p.ravel(), at).reshape(50, -1, 4)
+    s = basis @ v
+    p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+    mean, label = np.einsum("nk,nkm->nm", p, basis), (np.arange(50), rows.labels)
+    curve = np.einsum("n,nk,nki,nkj->ij", w, p, basis, basis) - (mean.T * w) @ mean
+    expected = (-w @ np.log(p[label]), w @ (mean - basis[label]), curve)
+    found = order_preserving._Block.of(log_p, rows.labels, w, at).sums(v)
+    for ours, formula in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, formula, rtol=0, atol=1e-11)
+
+
+def test_order_preserving_that_holds_no_basis_finds_the_same(monkeypatch):
+    rows = logits(10)
+    held = ct.fit("order-preserving", rows).map.parameters()
+    monkeypatch.setattr(order_preserving, "HELD", 0)
+    assert ct.fit("order-preserving", rows).map.parameters() == held
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.98, 1.0])
+def test_venn_abers_goes_through_runs_of_cells_as_through_single_cells(share):
+    rng = np.random.default_rng(3)
+    for size in (1, 2, 3, 30, 300):
+        n = rng.integers(1, 3, size).astype(float)
+        y = rng.binomial(n.astype(int), share).astype(float)
+        width, height = np.append(0, np.cumsum(n)), np.append(0, np.cumsum(y))
+        single = venn_abers._hull(width.tolist(), height.tolist())
+        none = np.zeros(size, bool)
+        np.testing.assert_array_equal(venn_abers._hulls(width, height, none, none), single)
+        fast = venn_abers._with_a_one(n, y)
+        # by definition: the row is added to each cell in turn, and all are fitted anew
+        for j in range(0, size, 7):
+            more, right = n.copy(), y.copy()
+            more[j] += 1
+            right[j] += 1
+            assert fast[j] == pytest.approx(
+                isotonic_regression(right / more, weights=more).x[j], abs=1e-12
+            )
+
+
+def test_shares_of_an_ensemble_converge_where_one_is_nearly_none():
+    # EM steps would take thousands: the third part is worth next to nothing
+    rng = np.random.default_rng(4)
+    first = rng.beta(5, 1, 4000)
+    q = np.stack(
+        [first, np.clip(first + 0.01 * rng.standard_normal(4000), 1e-6, 1), np.full(4000, 0.01)],
+        axis=1,
+    )
+    q[:3, :2] = 9.3e-3
+    weights = np.full(4000, 1 / 4000)
+    shares, gap, nll = ensemble_temperature.best_shares(q, weights, "made")
+    assert shares.sum() == pytest.approx(1, abs=1e-15)
+    assert shares.min() >= 0
+    assert gap <= 1e-10
+    assert nll == pytest.approx(-weights @ np.log(q @ shares), abs=1e-14)
+    for other in np.random.default_rng(5).dirichlet(np.ones(3), 200):
+        assert -weights @ np.log(q @ (0.99 * shares + 0.01 * other)) >= nll - 1e-12
+
+
+def test_bins_of_bbq_are_those_of_each_class_alone():
+    # the bins of cells of equal weights are kept from class to class
+    rows = logits(6)
+    together = ct.fit("bbq", rows).map.curves
+    for k in (0, 3, 5):
+        bbq._binnings.cache_clear()
+        alone = bbq.curve(Cells.from_rows(inputs.probs(rows)[:, k], rows.labels == k))
+        np.testing.assert_array_equal(alone.edges, together[k].edges)
+        np.testing.assert_array_equal(alone.values, together[k].values)

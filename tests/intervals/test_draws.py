@@ -1,0 +1,70 @@
+"""Bootstrap weights, and sums of drawn rows by cell."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import calibtool as ct
+from calibtool.evaluation import one_vs_rest
+from calibtool.intervals import draws as module
+from calibtool.intervals.draws import Draws, drawn_sums
+
+ROWS, SIZE = 9000, 7  # more than the 8,192 rows that are worked on at a time
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rng = np.random.default_rng(0)
+    return {
+        "where": rng.integers(0, SIZE - 1, ROWS),  # the last cell is empty
+        "one": np.ones(ROWS),
+        "outcome": (rng.random(ROWS) < 0.02).astype(float),
+        "count": rng.integers(-3, 200, ROWS).astype(float),
+        "weight": rng.gamma(2, 1, ROWS),
+    }
+
+
+@pytest.mark.parametrize("column", ["one", "outcome", "count", "weight"])
+@pytest.mark.parametrize("part", ["all rows", "every third"])
+def test_sums_by_cell_are_those_of_the_weights(rows, column, part):
+    at = np.arange(ROWS) if part == "all rows" else np.arange(1, ROWS, 3)
+    drawn = Draws(200, 5, ROWS)
+    values, where = rows[column][at], rows["where"][at]
+    (sums,) = drawn_sums(at, where, SIZE, [values], drawn, threads=2)
+    weights = drawn.weights_of(at).astype(float) * values
+    expected = np.stack([weights[:, where == cell].sum(axis=1) for cell in range(SIZE)], axis=1)
+    if column == "weight":
+        np.testing.assert_allclose(sums, expected, rtol=1e-6)  # of float32
+    else:  # whole numbers: to the last digit
+        np.testing.assert_array_equal(sums, expected)
+
+
+def test_weights_that_are_kept_are_those_that_are_drawn(monkeypatch):
+    kept = Draws(200, 5, ROWS)
+    first = [kept.weights(0, ROWS, group) for group in kept.groups]
+    monkeypatch.setattr(module, "KEPT", 0)
+    drawn = Draws(200, 5, ROWS)
+    for group, weights in zip(kept.groups, first, strict=True):
+        np.testing.assert_array_equal(kept.weights(0, ROWS, group), weights)
+        np.testing.assert_array_equal(drawn.weights(0, ROWS, group), weights)
+    assert len(kept._kept) == 2 * 9  # groups of replicates, blocks of rows
+    assert not drawn._kept
+
+
+@pytest.mark.parametrize("cluster", [None, np.arange(3000) // 2])
+def test_class_views_sum_many_entries_as_they_sum_few(cluster, monkeypatch):
+    rng = np.random.default_rng(1)
+    extra = {} if cluster is None else {"user": cluster}
+    z = 2 * rng.standard_normal((3000, 4))
+    rows = ct.Predictions.from_logits(z, rng.integers(0, 4, 3000))
+    rows = replace(rows, extra=extra)
+    how = {"resamples": 100, "cluster": None if cluster is None else "user"}
+
+    def found():
+        report = ct.evaluate(rows, "classwise-ece,classwise-ece(norm=l2)", **how)
+        return [(each.low, each.high, each.error) for each in report.estimates]
+
+    one_by_one = found()
+    monkeypatch.setattr(one_vs_rest, "MANY", 0)
+    assert found() == one_by_one
