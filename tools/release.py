@@ -59,7 +59,7 @@ def facts(root: Path) -> dict[str, str]:
     code = (root / "calibtool" / "version.py").read_text(encoding="utf-8")
     version = re.search(rf'__version__ = "({VERSION})"', code)
     if version is None:
-        raise SystemExit("calibtool/version.py: no line __version__ = \"1.2.3\"")
+        raise SystemExit('calibtool/version.py: no line __version__ = "1.2.3"')
     heading = rf"(?m)^## \[{re.escape(version[1])}\] - (\d{{4}}-\d\d-\d\d)$"
     date = re.search(heading, (root / "CHANGELOG.md").read_text(encoding="utf-8"))
     if date is None:
