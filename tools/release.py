@@ -39,10 +39,13 @@ PLACES = (
 def main() -> int:
     """Write what has changed, or with --check name it."""
     check = "--check" in sys.argv[1:]
-    stale = [path for path, text in made(ROOT).items() if path.read_text(encoding="utf-8") != text]
-    for path in stale:
+    stale = 0
+    for path, text in made(ROOT).items():
+        if path.read_text(encoding="utf-8") == text:
+            continue
+        stale += 1
         if not check:
-            path.write_text(made(ROOT)[path], encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {'run python tools/release.py' if check else 'written'}")
     return 1 if check and stale else 0
 
