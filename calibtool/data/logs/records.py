@@ -10,8 +10,8 @@ from typing import IO, Any
 from calibtool.data.files.document import deeper
 from calibtool.errors import UnreadableError, brief
 
-# Most levels of lists and objects. Python's parser gives up at about 1,000, from 3.14 on only where
-# the stack ends, and functions that follow a record down must not get near their own 1,000.
+# Most levels of lists and objects. Python's parser gives up at about 1,000, since 3.12 at a few
+# thousand, and functions that follow a record down must not get near their own 1,000.
 DEEPEST = 200
 # Values of all columns together, with those that are missing, up to which every column is kept:
 # 0.3 GB of them. Beyond that, a column is left out that fewer than 1 in RARE rows have.
