@@ -68,7 +68,7 @@ def _heed_limit() -> None:
 
 
 def _settle() -> None:
-    """Send to nowhere what standard error does not take: from 3.14 on, Python keeps it, fails when
+    """Send to nowhere what standard error does not take: from 3.13 on, Python keeps it, fails when
     it flushes at exit, and ends with a code of its own."""
     try:
         if sys.stderr is not None:
