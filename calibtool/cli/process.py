@@ -42,6 +42,7 @@ def run() -> NoReturn:
                 after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)
             )
         code = main()
+        _settle()
         for number in (signal.SIGINT, signal.SIGTERM):
             if callable(signal.getsignal(number)):  # what follows needs no tidying up
                 signal.signal(number, signal.SIG_DFL)
@@ -64,6 +65,16 @@ def _heed_limit() -> None:
         sys.stderr.write(f"calibtool: {text} {_LEAST_ADDRESSES >> 10:,}\n")
         sys.exit(_BAD)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def _settle() -> None:
+    """Send to nowhere what standard error does not take: from 3.13 on, Python keeps it, fails when
+    it flushes at exit, and ends with a code of its own."""
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except (OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 def _leave() -> NoReturn:

@@ -90,6 +90,9 @@ def test_compressed_text_is_read(suffix, packed):
 JSON = '{"score": 0.5, "label": 1}\n'
 
 
+DEEP = "[" * 300 + "]" * 300  # no parser minds, but functions that follow a record down
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -102,7 +105,11 @@ JSON = '{"score": 0.5, "label": 1}\n'
         (JSON * 9 + '{"score": NaN, "label": 0}\n', "line 10"),
         (JSON + '{"score": 1.5, "label": 0}\n', "line 2"),
         (JSON + '{"label": 0}\n', "line 2 is null"),
-        (JSON + '{"a":' * 5000 + "1" + "}" * 5000, "line 2"),
+        (JSON + '{"a":' * 5000 + "1" + "}" * 5000, "line 2: lists and objects .* 200 deep"),
+        (
+            JSON + f'{{"a": {DEEP}, "b": [{"[]," * 1000}[]]}}',
+            "line 2: lists and objects .* 200 deep",
+        ),
         ("\xff" + JSON, "line 1"),
     ],
 )

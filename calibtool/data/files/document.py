@@ -142,17 +142,8 @@ class Document:
             self.refuse(f"its text is not UTF-8 (byte {error.start:,} is {data[error.start]:#x})")
 
     def _require_shallow(self, content: Any) -> None:
-        level = [content] if isinstance(content, (dict, list)) else []
-        for _ in range(DEEPEST):
-            level = [
-                child
-                for parent in level
-                for child in (parent.values() if isinstance(parent, dict) else parent)
-                if isinstance(child, (dict, list))
-            ]
-            if not level:
-                return
-        self._too_deep()
+        if deeper(content, DEEPEST):
+            self._too_deep()
 
     def _too_deep(self) -> NoReturn:
         self.refuse(f"lists and tables stand in one another more than {DEEPEST} deep")
@@ -285,6 +276,25 @@ class Entry:
 
     def _item(self, k: int) -> Entry:
         return Entry(self.value[k], self.document, f"{self.keys}[{k}]")
+
+
+def deeper(content: Any, levels: int) -> bool:
+    """Return whether lists and tables stand in one another more than so many levels deep.
+
+    >>> deeper([{"a": []}], 3), deeper([{"a": []}], 2), deeper(1, 0)
+    (False, True, False)
+    """
+    level = [content] if isinstance(content, (dict, list)) else []
+    for _ in range(levels):
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return bool(level)
 
 
 def require_format(content: Entry, name: str, newest: int) -> int:

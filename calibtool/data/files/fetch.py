@@ -119,12 +119,12 @@ class _Remote(io.RawIOBase):
 
     def __init__(self, filesystem: Any, path: str) -> None:
         super().__init__()
+        self._copy: Any = None  # first: `close` is called of what never opened, too
         self._fs, self._path = filesystem, path
         info = patiently(lambda: filesystem.info(path))
         self._size = info.get("size")
         self._at = 0
         self._buffer, self._buffer_start = b"", 0
-        self._copy: Any = None
         if self._size is None or not info.get("partial", True):
             self._fetch_whole()
 

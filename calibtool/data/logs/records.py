@@ -7,26 +7,32 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any
 
+from calibtool.data.files.document import deeper
 from calibtool.errors import UnreadableError, brief
 
-DEEPEST = 200  # levels of lists and objects in one record: Python's parser gives up at about 1,000
+# Most levels of lists and objects. Python's parser gives up at about 1,000, since 3.12 at a few
+# thousand, and functions that follow a record down must not get near their own 1,000.
+DEEPEST = 200
 # Values of all columns together, with those that are missing, up to which every column is kept:
 # 0.3 GB of them. Beyond that, a column is left out that fewer than 1 in RARE rows have.
 MOST_VALUES = 1 << 25
 RARE = 100
 _BOM = codecs.BOM_UTF8
+_TOO_DEEP = f"lists and objects stand in one another more than {DEEPEST} deep"
 
 
 def document(data: bytes, shown: str) -> Any:
     """Return the JSON value that is the whole of a file. Raises UnreadableError."""
     try:
-        return json.loads(data.removeprefix(_BOM).decode())
+        return _parsed(data.removeprefix(_BOM))
     except json.JSONDecodeError as error:
         reason = f"line {error.lineno:,}, column {error.colno:,}: {error.msg}"
         raise UnreadableError(shown, f"not valid JSON: {reason}; is the file whole?") from error
     except UnicodeDecodeError as error:
         raise UnreadableError(shown, f"not UTF-8 (byte {error.start:,})") from error
-    except (RecursionError, ValueError) as error:
+    except RecursionError as error:
+        raise UnreadableError(shown, _TOO_DEEP) from error
+    except ValueError as error:
         raise UnreadableError(shown, f"not valid JSON: {brief(str(error))}") from error
 
 
@@ -54,14 +60,25 @@ def lines(
 def parse(line: bytes, shown: str, number: int) -> Any:
     """Return the value of a line. Raises UnreadableError, which names it."""
     try:
-        return json.loads(line.decode())
+        return _parsed(line)
     except json.JSONDecodeError as error:
         reason = f"not valid JSON: {error.msg} (column {error.colno:,})"
     except UnicodeDecodeError as error:
         reason = f"not UTF-8 (byte {error.start:,})"
-    except (RecursionError, ValueError) as error:
+    except RecursionError:
+        reason = _TOO_DEEP
+    except ValueError as error:
         reason = f"not valid JSON: {brief(str(error))}"
     raise UnreadableError(shown, f"line {number:,}: {reason}")
+
+
+def _parsed(data: bytes) -> Any:
+    """Return the value of JSON. Raises ValueError, and RecursionError beyond DEEPEST levels."""
+    value = json.loads(data.decode())
+    # most records have too few brackets to be that deep, and need not be walked
+    if data.count(b"{") + data.count(b"[") > DEEPEST and deeper(value, DEEPEST):
+        raise RecursionError(_TOO_DEEP)
+    return value
 
 
 def left_out(shown: str, bad: Mapping[int, str]) -> tuple[str, ...]:
@@ -81,7 +98,7 @@ def first_line(head: bytes) -> Any:
     for line in head.removeprefix(_BOM).splitlines():
         if line.strip():
             try:
-                return json.loads(line.decode())
+                return _parsed(line)
             except (RecursionError, ValueError):
                 return None
     return None
