@@ -29,7 +29,7 @@ from calibtool.reports import metrics
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-NUMBER = re.compile(r"\d+\.\d+")
+NUMBER = re.compile(r"(?<![\d.])\d+\.\d+(?![\d.])")  # and no version
 INSIDE = re.compile(r"(<!-- made by tools/docs.py: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SCRIPT = re.compile(r'```(?:python title="(\S+)"|bash)\n(.*?)```', re.DOTALL)
 

@@ -211,7 +211,7 @@ def _readings(result: SideBySide) -> Iterator[Note]:
     """Return the reports in words, and what the table does not answer."""
     yield Note(Lines.of(f"{name}: {_reading(report)}" for name, report in result.reports.items()))
     if len(result.reports) > 1:
-        yield Note("Do they differ by more than chance, on the same rows? calibtool compare")
+        yield Note("Do they differ beyond chance, on the same rows? calibtool compare")
 
 
 def _reading(report: Report) -> str:

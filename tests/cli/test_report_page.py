@@ -64,7 +64,7 @@ def test_a_calibrator_that_helps_is_to_be_applied(run, sharp):
     low, high = (f"{x:.4f}" for x in (report["ece"].low, report["ece"].high))
     assert f"the 95 % interval of the true ece, {low} to {high}, excludes 0" in sure
     assert "n = 2,000" in sure
-    assert "is more than chance explains too" in sure
+    assert "is beyond chance" in sure
     assert run("fit", "temperature", sharp, "-o", "temperature.json").code == 0  # as advised
     run("report", sharp, "-o", "b.html", *FEW, "--calibrator", "temperature.json")
     ((action, _),) = answers(Path("b.html").read_text(encoding="utf-8"))

@@ -155,7 +155,7 @@ def _certainty(subject: FileSummary) -> list[str]:
     p = f"{p_text(lead.p_value)}; {n}" if lead.p_value is not None else n
     unsure = f"By {lead.name} alone, not sure" if beyond else "Not sure"
     if is_visible(lead):
-        said = [f"More than chance explains: {ends}, {span}, excludes 0 ({p})."]
+        said = [f"Sure: {ends}, {span}, excludes 0 ({p})."]
     elif is_borderline(lead, report):
         said = [f"{unsure}: {ends}, {span}, includes 0, but the test rejects 0 ({p})."]
     elif others := other_errors(report.estimates):
@@ -187,7 +187,7 @@ def _effect(subject: FileSummary, lead: Estimate) -> list[str]:
     text = changed(lead.best, after.best, change.low, change.high)
     beyond = direction(lead, after, change)
     ends = f"{text.change} {text.interval}"
-    sure = "is more than chance explains too" if beyond else "can be chance"
+    sure = "is beyond chance" if beyond else "can be chance"
     return [f"The change by {title(subject)}, {ends}, {sure}."]
 
 
