@@ -206,6 +206,8 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
         "",
         "<!-- Made from the code by `just docs`; do not edit. -->",
         "",
+        "[All metrics](../metrics.md)",
+        "",
         f"**Definition.** {markdown.escape(metric.definition)}.",
         "",
     ]
@@ -222,7 +224,7 @@ def metric_page(metric: Metric, below: Sequence[str] = ()) -> str:
         [name, str(default), _values(metric, name)] for name, default in _defaults(metric).items()
     ]
     if rows:
-        lines += [*markdown.table(("option", "default", "values"), rows), ""]
+        lines += [*markdown.table(("option", "default", "values"), rows, words=True), ""]
     lines += [f"**Interval.** {_interval(metric)}", "", *below]
     lines += ["```console", f"$ calibtool evaluate test.npz --metrics {metric.name}", "```"]
     return "\n".join(lines) + "\n"
