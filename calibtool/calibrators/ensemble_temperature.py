@@ -19,6 +19,9 @@ from calibtool.types import Array
 # Nats that better shares could still gain, by the bound of `best_shares`: far below the sampling
 # noise of a mean NLL, which is 1e-3 for a million rows.
 ENOUGH = 1e-10
+# Shares are sought down to this. At 0, a row that has nothing under the other parts is infinitely
+# off, and Newton's steps, which at most double a share there, would not come back.
+FLOOR = 1e-15
 
 
 def fit(predictions: Predictions) -> Calibrator:
@@ -79,7 +82,8 @@ def best_shares(q: Array, weights: Array, source: str) -> tuple[Array, float, fl
         return float(w.sum() - weights @ np.log(mixed)), 1 - each @ q, curve
 
     # near temperature scaling, with no share at 0
-    w, _, _ = minimise(objective, np.array([0.9, 0.05, 0.05]), np.zeros(3))
+    w, _, _ = minimise(objective, np.array([0.9, 0.05, 0.05]), np.full(3, FLOOR))
+    w = np.where(w <= FLOOR, 0, w)
     w /= w.sum()
     value, slope, _ = objective(w)
     gap = -float(slope.min())

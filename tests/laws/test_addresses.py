@@ -38,6 +38,7 @@ NO_ADDRESS = {
 }
 # what an argument is given where another parameter has the address
 GOOD = {**dict.fromkeys(("calibrator", "document"), ("cal.json",)), "names": (), "folder": ()}
+GOOD["name"] = ("report",)  # of a schema
 GOOD |= dict.fromkeys(("file", "files", "pattern"), ("good.npz",))
 # what a command needs besides to reach its files
 NEEDS = {

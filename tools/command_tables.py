@@ -1,0 +1,84 @@
+"""Tables of commands as benchmarks/commands.py and benchmarks/many_rows.py measured them last."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from calibtool.reports import markdown
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
+Cost = tuple[float, float, float]  # processor time and wall time in s, memory in GB
+
+
+def in_memory() -> str:
+    """Return the table of commands on files in memory."""
+    record = _record("commands")
+    rows = [
+        [
+            row["command"],
+            f"{row['this']['s']:.1f} s",
+            f"{row['this']['cpu_s']:.1f} s",
+            f"{row['this']['peak_mb']:.0f} MB",
+            f"{row['beside']['cpu_s']:.1f} s" if "beside" in row else "",
+            f"{row['aim_s']:g} s",
+            "yes" if row["this"]["s"] <= row["aim_s"] else "no",
+        ]
+        for row in record["commands"]
+    ]
+    titles = ["command", "seconds", "of processors", "memory", "processors, before", "aim", "met"]
+    return "\n".join(["", *markdown.table(titles, rows), "", _made(record), "", ""])
+
+
+def many_rows() -> str:
+    """Return the table of commands on many rows."""
+    record = _record("many_rows")
+    rows = [
+        [
+            row["what"],
+            _seconds(row["ours"]),
+            f"{row['ours'][2]:.2f} GB",
+            ", ".join(f"{name} {_seconds(cost)}" for name, cost in row["peers"].items()),
+            row["aim"],
+            _met(row, record["rows"]),
+        ]
+        for row in record["rows"]
+    ]
+    titles = ["what", "seconds", "memory", "beside", "aim", "met"]
+    return "\n".join(["", *markdown.table(titles, rows), "", _made(record), "", ""])
+
+
+def _record(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return record
+
+
+def _made(record: dict[str, Any]) -> str:
+    about = record["made_with"]
+    return f"Run on {about['date']} on {about['cores']} shared cores."
+
+
+def _seconds(cost: Cost) -> str:
+    return f"{cost[1]:.2f} s" if cost[1] >= 1 else f"{1000 * cost[1]:.0f} ms"
+
+
+def _met(row: dict[str, Any], rows: list[dict[str, Any]]) -> str:
+    """Return "yes", "no" and by how much, or "" of a row without an aim."""
+    wall, memory = row["ours"][1:]
+    if "pyarrow" in row["aim"]:
+        if not row["peers"]:
+            return ""
+        scan, *others = (cost[1] for cost in row["peers"].values())
+        good = wall <= float(row["aim"].partition("x")[0]) * scan and wall < min(others)
+        return f"{'yes' if good else 'no'}: {wall / scan:.1f}x"
+    if limit := re.fullmatch(r"([\d.]+)x ECE", row["aim"]):
+        walls = {one["what"]: one["ours"][1] for one in rows}
+        ece = walls[f"ECE, {row['what'].rpartition(', ')[2]}"]
+        ratio = (wall - walls["evaluate --version"]) / ece
+        return f"{'yes' if ratio <= float(limit[1]) else 'no'}: {ratio:.1f}x"
+    if limit := re.fullmatch(r"([\d.]+) s(?:, ([\d.]+) GB)?", row["aim"]):
+        good = wall <= float(limit[1]) and memory <= float(limit[2] or "inf")
+        return "yes" if good else "no"
+    return ""
