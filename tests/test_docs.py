@@ -87,9 +87,10 @@ def test_a_table_of_a_benchmark_stands_on_one_page_and_that_is_evidence():
     assert {name for name, shown in made if not shown} <= OF_CODE
 
 
-# flags of the commands of others that pages show: gh, pip, torchrun, lm-evaluation-harness
+# flags that pages show of gh, pip, torchrun, lm-evaluation-harness and of our own benchmarks
 OTHERS = {
     *("--workflow", "--branch", "--status", "--limit", "--json", "--jq"),
+    *("--beside", "--large"),
     *("--no-index", "--find-links", "--nproc-per-node", "--log_samples"),
 }
 

@@ -47,7 +47,7 @@ def many_rows() -> str:
         for row in record["rows"]
     ]
     titles = ["what", "seconds", "memory", "beside", "aim", "met"]
-    return "\n".join(["", *markdown.table(titles, rows), "", _made(record), "", ""])
+    return "\n".join(["", *markdown.table(titles, rows, words=True), "", _made(record), "", ""])
 
 
 def _record(name: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import layers
 from beside import beside, beside_all, beside_names
+from command_tables import in_memory, many_rows
 from scipy.stats import binom
 
 from calibtool.calibrators.registry import METHODS
@@ -878,6 +879,7 @@ MADE = {
     "beside_all": beside_all,
     "beside_names": beside_names,
     "choice": choice,
+    "commands": in_memory,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,
     "cluster": cluster,
@@ -896,6 +898,7 @@ MADE = {
     "loss_speed": loss_speed,
     "losses": losses,
     "passes": passes,
+    "many_rows": many_rows,
     "monitor_delay": monitor_delay,
     "monitor_null": monitor_null,
     "quality": quality,
