@@ -10,7 +10,9 @@ import commands_page
 import pytest
 import tables
 
+import calibtool as ct
 from calibtool.cli.main import COMMANDS
+from calibtool.gate.requirement import parse_requirement
 
 FLAGS = re.MULTILINE | re.DOTALL
 PAGES = [blocks.ROOT / "README.md", *sorted((blocks.ROOT / "docs").rglob("*.md"))]
@@ -106,3 +108,12 @@ def flags():
     told = [one for section in COMMANDS.values() for one in commands_page.told_of(section)]
     texts = [names for one in told for part in one.options.values() for names, _ in part]
     return {"--help", "--version", *re.findall(r"--[\w-]+", " ".join(texts))}
+
+
+def test_requirements_that_their_page_calls_refused_are():
+    page = (blocks.ROOT / "docs" / "reference" / "requirements.md").read_text(encoding="utf-8")
+    refused = re.findall(r"`([\w-]+ [<>]=? -?\d+)`", page.split("## Refused")[1])
+    assert len(refused) == 3
+    for text in refused:
+        with pytest.raises(ct.CalibtoolError, match="lies in"):
+            parse_requirement(text)
