@@ -115,6 +115,26 @@ def misses(estimates: Sequence[Estimate]) -> str:
     return joined([*shown, f"{more} more exclude theirs"] if more > 0 else shown)
 
 
+def misses_shortly(estimates: Sequence[Estimate]) -> str:
+    """Return which measures have an interval without their ideal, beside a table of the intervals.
+
+    >>> off = [Estimate("citl", 0.3, low=0.2, high=0.4, ideal=0),
+    ...     Estimate("oe-ratio", 1.2, low=1.1, high=1.3, ideal=1)]
+    >>> misses_shortly(off[:1])
+    'the interval of citl excludes 0'
+    >>> misses_shortly(off)
+    'the intervals of citl and oe-ratio exclude their ideals'
+    """
+    more = len(estimates) - NAMED
+    shown = [e.name for e in estimates[:NAMED]]
+    names = joined([*shown, f"{more} more"] if more > 0 else shown)
+    ideals = {f"{e.ideal:g}" for e in estimates}
+    ideal = ideals.pop() if len(ideals) == 1 else "their ideals"
+    if len(estimates) == 1:
+        return f"the interval of {names} excludes {ideal}"
+    return f"the intervals of {names} exclude {ideal}"
+
+
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
     means = _means(report, bias)
     off = missed(report.estimates)
@@ -122,13 +142,13 @@ def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:
         though = ""
         if lead is not None and lead.name not in [e.name for e in off] and lead.p_value is not None:
             though = f", though not by {lead.name} ({p_text(lead.p_value)})"
-        said = f"Miscalibrated at n = {report.data.rows:,}{though}: {misses(off)}."
+        said = f"Miscalibrated at n = {report.data.rows:,}{though}: {misses_shortly(off)}."
         return f"{said} {capitalized(means)}." if means else said
     if lead is None or not is_tested(lead) or lead.p_value is None or lead.high is None:
         return f"{capitalized(means)}." if means else ""
     others = other_errors(report.estimates)
     if is_borderline(lead, report) or (others and not is_visible(lead)):
-        but = f"; but {misses(others)}" if others else ""
+        but = f"; but {misses_shortly(others)}" if others else ""
         return (
             f"Borderline at n = {report.data.rows:,} ({p_text(lead.p_value)}): "
             f"{_title(lead)} of 0 is not excluded, nor is one of {lead.high:.2g}{but}."
@@ -179,13 +199,13 @@ def _effect(report: Report, lead: Estimate | None) -> str:
     if after.p_value is None or not is_tested(after):
         return f"{text}, {verdict}."
     if (off := missed(report.after)) and not is_visible(after):
-        still = f"miscalibration is still visible: {misses(off)}"
+        still = f"miscalibration is still visible: {misses_shortly(off)}"
     elif is_borderline(after, report):
         still = f"what is left is borderline ({p_text(after.p_value)})"
     elif is_visible(after):
         still = f"miscalibration is still visible ({p_text(after.p_value)})"
     elif others := other_errors(report.after):
-        still = f"what is left is borderline: {misses(others)}"
+        still = f"what is left is borderline: {misses_shortly(others)}"
     else:
         still = f"no remaining miscalibration was detected (p = {after.p_value:.2f})"
     return f"{text}, {verdict}; {still}."

@@ -16,6 +16,7 @@ from calibtool.evaluation.wording import (
     leading,
     missed,
     misses,
+    misses_shortly,
     other_errors,
     p_text,
 )
@@ -66,7 +67,7 @@ def _action(subject: FileSummary) -> tuple[str, str]:
     off = _missed(report)
     wrong = is_visible(lead) if is_tested(lead) else _rejected(lead, report)
     wrong = wrong or bool(off)
-    why = f"Recalibrate: {misses(off)}. " if off else ""
+    why = f"Recalibrate: {misses_shortly(off)}. " if off else ""
     if subject.fix is None:
         if wrong:
             start = "Do not use the probabilities as they are; look for a calibrator."
@@ -115,9 +116,19 @@ def _helps(report: Report, lead: Estimate, off: Sequence[Estimate], *, wrong: bo
     names = [e.name for e in off] or [lead.name]
     return any(
         direction(before, after, change) == "better"
+        or (before in off and _reaches(before, after, change))
         for before, after, change in zip(report.estimates, report.after, report.change, strict=True)
         if before.name in names or (not wrong and before.name.partition("(")[0] in SCORES)
     )
+
+
+def _reaches(before: Estimate, after: Estimate, change: Estimate) -> bool:
+    """Return whether a measure that missed its ideal moves towards it beyond chance, and misses it
+    no more. How near either is may still be too uncertain to call it better."""
+    if change.low is None or change.high is None or before.low is None or before.ideal is None:
+        return False
+    towards = change.low > 0 if before.low < before.ideal else change.high < 0
+    return towards and not missed([after])
 
 
 def _keep(lead: Estimate, report: Report) -> str:
