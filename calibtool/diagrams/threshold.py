@@ -217,9 +217,11 @@ def _scale(data: ThresholdDiagram) -> Scale:
     x = data.threshold
     if not data.logit:
         least = float(min(x.min(), 1 if data.chosen is None else data.chosen))
-        return Scale((least, 1.0), LINEAR, logit=False)
+        return Scale((least if least < 1 else 0.0, 1.0), LINEAR, logit=False)
     inner = np.clip(x, NEAREST, 1 - NEAREST)
-    return Scale((float(inner.min()), float(inner.max())), LINEAR, logit=True)
+    ends = float(inner.min()), float(inner.max())
+    # of one score alone, an axis has no ends
+    return Scale(ends if ends[0] < ends[1] else (NEAREST, 1 - NEAREST), LINEAR, logit=True)
 
 
 def _ends(data: ThresholdDiagram) -> tuple[float, float]:

@@ -84,3 +84,15 @@ def test_a_calibrator_by_groups_sees_that_a_group_is_missing(refused):
     pq.write_table(table.append_column("place", known), "fit.parquet")
     ct.fit("platt", "fit.parquet", by="place").save("c.json")
     refused("apply", "c.json", "in.parquet", "-o", "out.parquet", says=("was fitted for ''",))
+
+
+def test_numbers_that_arrow_cannot_hold_are_refused_but_for_npz(run):
+    """Found by tools/fuzz.py, seed 270001: labels of long doubles."""
+    logits = np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    np.savez("wide.npz", logits=logits, labels=np.array([0, 1, 0], np.longdouble))
+    ct.fit("temperature", ct.Predictions.from_logits(logits, [0, 1, 1])).save("t.json")
+    for suffix in ("csv", "parquet"):
+        told = run("apply", "t.json", "wide.npz", "-o", f"out.{suffix}")
+        assert told.code == 2
+        assert "only npz can hold those" in " ".join(told.err.split())
+    assert run("apply", "t.json", "wide.npz", "-o", "out.npz").code == 0

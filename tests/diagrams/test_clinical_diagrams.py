@@ -164,3 +164,11 @@ def test_the_loess_form_is_the_curve_of_the_ici():
     inside = np.isfinite(curve.low)
     assert (curve.low[inside] <= curve.outcome[inside]).all()
     assert (curve.outcome[inside] <= curve.high[inside]).all()
+
+
+def test_thresholds_of_one_score_have_an_axis():
+    """Found by tools/fuzz.py, seed 270001."""
+    p = ct.Predictions.from_probs([[0.0, 0.0, 1.0]], [2])
+    figure = ct.plot.figure("threshold", ct.plot.threshold(p, resamples=0))
+    low, high = figure.axes[0].get_xlim()
+    assert low < high

@@ -123,6 +123,10 @@ def make_folder(folder: Path) -> None:
         raise UsageError(f"{folder}: cannot be created: {reason}") from error
 
 
+# NumPy's codes of long doubles and complex numbers, which Arrow has no types for
+WIDE = "gFDG"
+
+
 def write_predictions(
     predictions: Predictions,
     path: str | Path,
@@ -145,6 +149,12 @@ def write_predictions(
     if deep and target.suffix.lower() != ".npz":
         raise UsageError(
             f"{target}: column {deep[0]!r} has {columns[deep[0]].ndim} dimensions; "
+            "only npz can hold those"
+        )
+    wide = [name for name, array in columns.items() if array.dtype.char in WIDE]
+    if wide and target.suffix.lower() != ".npz":
+        raise UsageError(
+            f"{target}: column {wide[0]!r} holds numbers of the type {columns[wide[0]].dtype}; "
             "only npz can hold those"
         )
     objects = [name for name, array in columns.items() if array.dtype.hasobject]
