@@ -147,9 +147,10 @@ def with_top(block: Predictions, top: Array, new: Array) -> Array:
     before[rows, top] = 0
     rest = before.sum(axis=1)
     even = 1 / (before.shape[1] - 1)  # where the others had nothing, in equal parts
-    with np.errstate(invalid="ignore", divide="ignore"):
-        share = np.where(rest > 0, (1 - new) / rest, 0)
-    after = np.where((rest > 0)[:, None], before * share[:, None], ((1 - new) * even)[:, None])
+    # of a rest below the smallest normal number, shares are not known, and would overflow
+    some = rest >= np.finfo(float).tiny
+    share = np.where(some, (1 - new) / np.where(some, rest, 1), 0)
+    after = np.where(some[:, None], before * share[:, None], ((1 - new) * even)[:, None])
     after[rows, top] = new
     return np.asarray(after)
 

@@ -15,6 +15,7 @@ from calibtool.calibrators import (
 )
 from calibtool.calibrators.fitting import affine, gradients, logistic
 from calibtool.calibrators.fitting.bounded import bend_basis
+from calibtool.calibrators.multiclass_curves import with_top
 from calibtool.metrics.cells import Cells
 
 
@@ -139,3 +140,9 @@ def test_bins_of_bbq_are_those_of_each_class_alone():
         alone = bbq.curve(Cells.from_rows(inputs.probs(rows)[:, k], rows.labels == k))
         np.testing.assert_array_equal(alone.edges, together[k].edges)
         np.testing.assert_array_equal(alone.values, together[k].values)
+
+
+def test_a_rest_of_the_smallest_floats_is_shared_equally():
+    """Found by tools/fuzz.py, seed 280001."""
+    p = ct.Predictions.from_probs([[1.0, 5e-324, 0.0]], [0])
+    assert with_top(p, np.array([0]), np.array([0.6])).tolist() == [[0.6, 0.2, 0.2]]
