@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "beside.json"
+from results import results_of
 
 
 def beside() -> str:
@@ -22,7 +20,7 @@ def beside_all() -> str:
 
 def beside_names() -> str:
     """Return the names that do each task, one task per line."""
-    record = _record()
+    record = results_of("beside")
     lines = []
     for row in record["rows"]:
         ours, *theirs = _cells(row, record)
@@ -32,11 +30,6 @@ def beside_names() -> str:
         said = "; ".join(f"{tool} {', '.join(names)}" for tool, names in named if names)
         lines.append(f"- **{row['task']}**: {said}.")
     return "\n".join(["", *lines, "", ""])
-
-
-def _record() -> dict[str, Any]:
-    record: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
-    return record
 
 
 def _cells(row: dict[str, Any], record: dict[str, Any]) -> list[str]:
@@ -63,7 +56,7 @@ def _theirs(name: str) -> str:
 
 def _table(*, short: bool = False) -> str:
     """Return a column per tool, with its version: yes, or a dash."""
-    record = _record()
+    record = results_of("beside")
     titles = ["", "calibtool", *(f"{tool} {at}" for tool, at in record["versions"].items())]
     lines = [titles, ["---"] * len(titles)]
     lines += [

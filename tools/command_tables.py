@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
-from pathlib import Path
 from typing import Any
+
+from results import results_of
 
 from calibtool.reports import markdown
 
-RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 Cost = tuple[float, float, float]  # processor time and wall time in s, memory in GB
 
 
 def in_memory() -> str:
     """Return the table of commands on files in memory."""
-    record = _record("commands")
+    record = results_of("commands")
     rows = [
         [
             row["command"],
@@ -34,7 +33,7 @@ def in_memory() -> str:
 
 def many_rows() -> str:
     """Return the table of commands on many rows."""
-    record = _record("many_rows")
+    record = results_of("many_rows")
     rows = [
         [
             row["what"],
@@ -48,11 +47,6 @@ def many_rows() -> str:
     ]
     titles = ["what", "seconds", "memory", "beside", "aim", "met"]
     return "\n".join(["", *markdown.table(titles, rows, words=True), "", _made(record), "", ""])
-
-
-def _record(name: str) -> dict[str, Any]:
-    record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return record
 
 
 def _made(record: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from calibtool.cli.groups import GROUPS, READING, TOLD, Grouped, Sections
+from calibtool.cli.groups import GROUPS, READING, TOLD, Grouped, Sections, inner
 from calibtool.cli.help import OPTIONS, TOPICS
 from calibtool.cli.main import COMMANDS, group
 
@@ -92,21 +92,14 @@ def told_of(names: dict[str, tuple[str, str]]) -> list[Told]:
     """Return what is told of the commands of a section, each before its own commands."""
     root = click.Context(group, info_name="calibtool", help_option_names=["-h", "--help"])
     known = [name for name in names if not name.startswith("fit-")]
-    return [told for name in known for told in _all(_inner(root, name))]
+    return [told for name in known for told in _all(inner(root, name))]
 
 
 def _all(ctx: click.Context) -> Iterator[Told]:
     yield _told(ctx)
     if isinstance(ctx.command, click.Group):
         for name in ctx.command.list_commands(ctx):
-            yield from _all(_inner(ctx, name))
-
-
-def _inner(ctx: click.Context, name: str) -> click.Context:
-    assert isinstance(ctx.command, click.Group)
-    inner = ctx.command.get_command(ctx, name)
-    assert inner is not None
-    return click.Context(inner, info_name=name, parent=ctx)
+            yield from _all(inner(ctx, name))
 
 
 def _told(ctx: click.Context) -> Told:

@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -23,6 +22,7 @@ import commands_page
 import tables
 from blocks import run, with_output
 from counts import with_counts
+from results import results_of
 
 from calibtool.metrics.registry import METRICS
 from calibtool.reports import metrics
@@ -106,7 +106,7 @@ def line_of_rows(path: Path) -> None:
     """Seconds against rows, as benchmarks/scale.py measured them."""
     from matplotlib.figure import Figure
 
-    record = json.loads((ROOT / "benchmarks" / "results" / "scale.json").read_text())
+    record = results_of("scale")
     figure = Figure(figsize=(7.5, 3.2), layout="constrained")
     axes = figure.subplots()
     for series, points in record["lines"].items():

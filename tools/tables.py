@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import statistics
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from typing import Any
 import layers
 from beside import beside, beside_all, beside_names
 from command_tables import in_memory, many_rows
+from results import results_of
 from scipy.stats import binom
 
 from calibtool.calibrators.registry import METHODS
@@ -94,7 +94,7 @@ def calibrators() -> str:
 
 def quality() -> str:
     """What benchmarks/calibrators.py measured last on real predictions."""
-    record = _results("calibrators")
+    record = results_of("calibrators")
     sets = record["quality"]
     names = list(dict.fromkeys(name for one in sets for name in one["scores"]))
     names.sort(key=lambda name: list(METHODS).index(name) if name in METHODS else -1)
@@ -120,7 +120,7 @@ def quality() -> str:
 
 def arena() -> str:
     """Win rates of calibrators and peers, as benchmarks/arena.py measured them last."""
-    record = _results("arena")
+    record = results_of("arena")
     groups = {
         f"{name}, {score}": record[key].get(name, {})
         for name in record["win_rates"]
@@ -145,7 +145,7 @@ def arena() -> str:
 
 def choice() -> str:
     """How far the choices of `select` are behind the best, as benchmarks/choice.py measured."""
-    record = _results("choice")
+    record = results_of("choice")
     titles = ["set", "classes", "best", "behind it", "error of this", "splits within it"]
     titles += ["error of the best NLL"]
     table = [titles, ["---", "---:", "---", *["---:"] * 4]]
@@ -180,7 +180,7 @@ def choice() -> str:
 
 def passes() -> str:
     """What benchmarks/fits.py measured last."""
-    record = _results("fits")
+    record = results_of("fits")
 
     def took(one: dict[str, Any], way: str) -> str:
         if one[f"{way}_s"] is None:
@@ -209,7 +209,7 @@ def conventions() -> str:
 
 def real() -> str:
     """What benchmarks/real.py measured last."""
-    record = _results("real")
+    record = results_of("real")
     files = record["files"]
     lines = [""]
     for title, section in SECTIONS.items():
@@ -249,7 +249,7 @@ def losses() -> str:
 
 def focal() -> str:
     """What benchmarks/focal.py found: a table a data set, mean and deviation over the seeds."""
-    record = _results("focal")
+    record = results_of("focal")
     lines: list[str] = []
     for name, setup in record["setups"].items():
         runs = [run for run in record["runs"] if run["data"] == name]
@@ -263,7 +263,7 @@ def focal() -> str:
 
 def focal_shift() -> str:
     """What benchmarks/focal_shift.py found: ECE and error by shift, strength, network and loss."""
-    runs = _results("focal_shift")["runs"]
+    runs = results_of("focal_shift")["runs"]
     groups = list(dict.fromkeys((run["data"], run["loss"]) for run in runs))
     titles = ["shift", *(f"{name}, {loss}: error → ECE → ECE after T, %" for name, loss in groups)]
     rows = []
@@ -303,7 +303,7 @@ def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
 
 def loss_speed() -> str:
     """FLSD-53 beside loops over the rows, as benchmarks/losses.py measured it last."""
-    record = _results("losses")
+    record = results_of("losses")
     titles = [
         "batch of 1,024",
         "flsd-53",
@@ -329,7 +329,7 @@ def loss_speed() -> str:
 
 def loss_cost() -> str:
     """Small batches and memory of every loss beside cross-entropy, by benchmarks/losses.py."""
-    record = _results("losses")
+    record = results_of("losses")
     peaks = {line["loss"]: line["ratio"] for line in record["memory"]}
     titles = ["loss", "128 rows, 10 classes", "", "memory"]
     rows = [
@@ -350,13 +350,13 @@ FOCAL = {"nll": (1, 3), "ece": (100, 2), "ada-ece": (100, 2), "classwise-ece": (
 
 def gate() -> list[dict[str, Any]]:
     """What benchmarks/gate.py measured last, at the level of 95 %."""
-    record = _results("gate")
+    record = results_of("gate")
     return [cell for cell in record["cells"] if cell["level"] == 0.95]
 
 
 def guarantees() -> str:
     """How often thresholds broke their promise, and what they accepted, beside other ways."""
-    record = _results("guarantees")
+    record = results_of("guarantees")
     others = {"naive": "naive", "sgr": "SGR", "bonferroni": "Bonferroni"}
     titles = ["data", "rows", "target", "best", "broken", "accepted", "none", *others.values()]
     rows = []
@@ -438,7 +438,7 @@ def gate_alarms() -> str:
 
 def gate_edges() -> str:
     """The worst false proofs and false alarms of each metric, over all populations and sizes."""
-    edges = _results("gate").get("edges", [])
+    edges = results_of("gate").get("edges", [])
     if not edges:
         return "\n\nNot measured yet.\n\n"
     rows = []
@@ -542,21 +542,13 @@ def _gate_table(
     return "\n".join(["", *markdown.table(head, rows), "", note, "", ""])
 
 
-def _results(name: str) -> dict[str, Any]:
-    """What a benchmark measured last."""
-    record: dict[str, Any] = json.loads(
-        (ROOT / "benchmarks" / "results" / f"{name}.json").read_text()
-    )
-    return record
-
-
 def _per_cent(share: float | None) -> str:
     return "" if share is None else f"{100 * share:.1f}"
 
 
 def compare_null() -> str:
     """False claims of `compare` where two models are equally good."""
-    record = _results("compare")
+    record = results_of("compare")
     cells = record["cells"]
     names = list(cells[0]["below"])
     titles = ["p below 0.05", *(f"{one['scenario']}, n = {one['n']:,}" for one in cells)]
@@ -572,7 +564,7 @@ def compare_null() -> str:
 
 def slices_found() -> str:
     """False and found slices of `calibtool slices`, and stars of `evaluate --by`."""
-    record = _results("slices")
+    record = results_of("slices")
     titles = ["data", "rows", "shift", "--cluster", "data sets", "false", "found"]
     rows = [
         [
@@ -597,7 +589,7 @@ def slices_found() -> str:
 
 def multicalibration() -> str:
     """fit-multicalibration beside mcgrad: share of the possible gain, worst slice, seconds."""
-    record = _results("multicalibration")
+    record = results_of("multicalibration")
     titles = ["data", "rows", "NLL before", "gain", "gain, mcgrad", "worst before", "worst"]
     titles += ["worst, mcgrad", "seconds", "seconds, mcgrad"]
     rows = []
@@ -645,7 +637,7 @@ def set_coverage() -> str:
             _per_cent(one["worst"]),
             f"{one['size']:.2f}",
         ]
-        for one in _results("set_coverage")["cells"]
+        for one in results_of("set_coverage")["cells"]
     ]
     return "\n".join(["", *markdown.table(titles, rows), "", ""])
 
@@ -661,7 +653,7 @@ def sets_real() -> str:
             f"{one['size']:.2f}",
             *(_per_cent(one[name]) for name in ("empty", "single", "worst")),
         ]
-        for one in _results("set_coverage")["real"]
+        for one in results_of("set_coverage")["real"]
     ]
     return "\n".join(["", *markdown.table(titles, rows), "", ""])
 
@@ -675,7 +667,7 @@ def _sets(one: dict[str, Any]) -> str:
 
 def clusters() -> str:
     """Coverage of dependent rows, without --cluster and with it."""
-    cells = _results("clusters")["cells"]
+    cells = results_of("clusters")["cells"]
     places = list(dict.fromkeys((c["scenario"], c["rows"], c["rows_a_cluster"]) for c in cells))
     names = list(dict.fromkeys(c["metric"] for c in cells))
     found = {(c["metric"], c["scenario"], c["rows"], c["rows_a_cluster"]): c for c in cells}
@@ -697,7 +689,7 @@ def clusters() -> str:
 
 def cells_coverage() -> str:
     """How often intervals from cells contain the truth."""
-    record = _results("cells_coverage")
+    record = results_of("cells_coverage")
     names = list(record["rows"][0]["covered"])
     rows = [
         [row["scenario"], f"{row['n']:,}", *(_per_cent(row["covered"][name]) for name in names)]
@@ -715,13 +707,13 @@ def cells_coverage() -> str:
 
 def scale() -> str:
     """Many rows beside yardsticks of the same run."""
-    record = _results("scale")
+    record = results_of("scale")
     return "\n".join(["", _rows(record["rows"]), "", _made(record["made_with"]), "", ""])
 
 
 def cluster() -> str:
     """Dask beside threads as measured, and what 1e12 rows need on paper."""
-    found = _results("cluster")
+    found = results_of("cluster")
     took, rows = found["seconds"], found["rows"]
     measured = [
         [name.replace(":", " "), f"{took[name]:.2f}", f"{1e9 * took[name] / rows:.0f}"]
@@ -820,7 +812,7 @@ WATCHERS = {
 
 def monitor_null() -> str:
     """How many streams without a change ever raised an alarm."""
-    record = _results("monitor")
+    record = results_of("monitor")
     cells = [one for one in record["cells"] if one["kind"] == "null"]
     titles = ["stream", "rows a day", "streams", *WATCHERS.values()]
     rows = [
@@ -841,7 +833,7 @@ def monitor_null() -> str:
 
 def monitor_delay() -> str:
     """How soon a change was found, beside the test that there was before."""
-    record = _results("monitor")
+    record = results_of("monitor")
     cells = [one for one in record["cells"] if one["kind"] == "change"]
     names = {
         "change 0.05": "monitor",
@@ -913,11 +905,7 @@ MADE = {
 
 def speed() -> str:
     """docs/evidence/speed.md: what the scripts of benchmarks/ measured last."""
-    results = ROOT / "benchmarks" / "results"
-    main_, free, fits = (
-        json.loads((results / f"{name}.json").read_text())
-        for name in ("speed", "binning_free", "calibrators")
-    )
+    main_, free, fits = map(results_of, ("speed", "binning_free", "calibrators"))
     return SPEED.format(
         table=_rows(main_["rows"]),
         made=_made(main_["made_with"]),

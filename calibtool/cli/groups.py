@@ -111,3 +111,11 @@ class Sections(click.Group):
                 f"there is no {self.noun} {args[0]!r}{near(args[0], every)}", ctx
             )
         return super().resolve_command(ctx, args)
+
+
+def inner(ctx: click.Context, name: str) -> click.Context:
+    """Return the context of a command of a group."""
+    assert isinstance(ctx.command, click.Group)
+    command = ctx.command.get_command(ctx, name)
+    assert command is not None
+    return click.Context(command, info_name=name, parent=ctx)

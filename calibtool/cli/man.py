@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import click
 
 from calibtool.cli.files import Output
-from calibtool.cli.groups import Grouped, Sections
+from calibtool.cli.groups import Grouped, Sections, inner
 from calibtool.cli.main import BAD, FAILED, INCONCLUSIVE, OK
 from calibtool.version import __version__
 
@@ -60,14 +60,7 @@ def pages(ctx: click.Context) -> Iterator[tuple[str, str]]:
     group = ctx.command
     for name in group.list_commands(ctx) if isinstance(group, click.Group) else []:
         if ctx.parent is not None or not name.startswith("fit-"):
-            yield from pages(_inner(ctx, name))
-
-
-def _inner(ctx: click.Context, name: str) -> click.Context:
-    assert isinstance(ctx.command, click.Group)
-    inner = ctx.command.get_command(ctx, name)
-    assert inner is not None
-    return click.Context(inner, info_name=name, parent=ctx)
+            yield from pages(inner(ctx, name))
 
 
 def _page(ctx: click.Context) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from calibtool.data.files.source import Source
+from calibtool.data.slicing import missing
 from calibtool.errors import InputError, row_name
 from calibtool.types import Array
 
@@ -68,9 +69,5 @@ def _values(predictions: Any, column: str) -> Array:
         return source.column(column)
     extra: Mapping[str, Array] = getattr(predictions, "extra", {})
     if column not in extra:
-        known = ", ".join(extra) or "none"
-        raise InputError(
-            f"{predictions.source}: there is no further column {column!r}, there are {known}; "
-            f"load(path, extra=[{column!r}]) carries it along"
-        )
+        raise missing(predictions, column, ())
     return np.asarray(extra[column])

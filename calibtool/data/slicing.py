@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -292,9 +293,9 @@ def _coded(predictions: Predictions, name: str, most: int) -> tuple[Array, list[
     raise missing(predictions, name)
 
 
-def missing(predictions: Predictions, name: str) -> InputError:
-    """Return the error for a column that is not carried along."""
-    known = ", ".join([*predictions.extra, *PSEUDO])
+def missing(predictions: Any, name: str, pseudo: Collection[str] = PSEUDO) -> InputError:
+    """Return the error for a column that is not carried along, beside others that are known."""
+    known = ", ".join([*getattr(predictions, "extra", ()), *pseudo]) or "none"
     return InputError(
         f"{predictions.source}: there is no further column {name!r}, there are {known}; "
         f"load(path, extra=[{name!r}]) carries it along"

@@ -111,8 +111,7 @@ def misses(estimates: Sequence[Estimate]) -> str:
         f"{e.name} {number(e.best)} {interval(e.low, e.high)} excludes {e.ideal:g}"
         for e in estimates[:NAMED]
     ]
-    more = len(estimates) - NAMED
-    return joined([*shown, f"{more} more exclude theirs"] if more > 0 else shown)
+    return _listed(shown, len(estimates), " exclude theirs")
 
 
 def misses_shortly(estimates: Sequence[Estimate]) -> str:
@@ -125,14 +124,18 @@ def misses_shortly(estimates: Sequence[Estimate]) -> str:
     >>> misses_shortly(off)
     'the intervals of citl and oe-ratio exclude their ideals'
     """
-    more = len(estimates) - NAMED
-    shown = [e.name for e in estimates[:NAMED]]
-    names = joined([*shown, f"{more} more"] if more > 0 else shown)
+    names = _listed([e.name for e in estimates[:NAMED]], len(estimates))
     ideals = {f"{e.ideal:g}" for e in estimates}
     ideal = ideals.pop() if len(ideals) == 1 else "their ideals"
     if len(estimates) == 1:
         return f"the interval of {names} excludes {ideal}"
     return f"the intervals of {names} exclude {ideal}"
+
+
+def _listed(shown: Sequence[str], count: int, does: str = "") -> str:
+    """Return what is shown of `count`, and the number of the others with what they do."""
+    more = count - len(shown)
+    return joined([*shown, f"{more} more{does}"] if more > 0 else shown)
 
 
 def _state(report: Report, lead: Estimate | None, bias: Estimate | None) -> str:

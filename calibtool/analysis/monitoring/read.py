@@ -72,7 +72,7 @@ def in_memory(
             found[""].append(_of_summary(rows, view, name))
             continue
         resolved, sums = one_score_view(view, rows), dict[Place, Sums]()
-        for block in slice_rows.carrying_all(rows, by).blocks(MOST_ROWS):
+        for block in slice_rows.with_columns(rows, by).blocks(MOST_ROWS):
             score, outcome = reduce_rows(_unweighted(block)).view(resolved)
             names, codes = slice_rows.of_rows(block, by, {})
             for k in np.unique(codes).tolist():

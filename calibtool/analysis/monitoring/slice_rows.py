@@ -9,7 +9,7 @@ import numpy as np
 from calibtool.data.files.source import Source
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
-from calibtool.data.slicing import crossed
+from calibtool.data.slicing import crossed, missing
 from calibtool.data.validation import texts
 from calibtool.errors import InputError, UsageError
 from calibtool.streaming.summary import Summary
@@ -28,7 +28,7 @@ def require_few(slices: Sized, source: str, by: Sequence[str]) -> None:
         )
 
 
-def carrying_all(rows: Readable, by: Sequence[str]) -> Readable:
+def with_columns(rows: Readable, by: Sequence[str]) -> Readable:
     """Return rows whose blocks carry the columns of `by`. Raises InputError where one is not
     there, and for a summary, which holds no rows."""
     if isinstance(rows, Source):
@@ -37,10 +37,7 @@ def carrying_all(rows: Readable, by: Sequence[str]) -> Readable:
         raise InputError(f"{rows.source}: holds cells, no rows; slices need rows")
     for column in by:
         if column not in getattr(rows, "extra", ()):
-            raise InputError(
-                f"{rows.source}: there is no further column {column!r}; "
-                f"load(path, extra=[{column!r}]) carries it along"
-            )
+            raise missing(rows, column, ())
     return rows
 
 

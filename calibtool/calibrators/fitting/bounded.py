@@ -47,8 +47,7 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
         lower: bounds, -inf for none.
 
     Returns v, and the value and the largest absolute slope of a free parameter before the last
-    step. Raises FitError
-    if the minimum is not reached in STEPS steps.
+    step. Raises FitError if the minimum is not reached in STEPS steps.
     """
     v = start
     value, slope, curve = objective(v)

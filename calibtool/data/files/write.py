@@ -145,18 +145,12 @@ def write_predictions(
     columns = {**predictions.extra, **_columns(predictions)} if columns is None else columns
     columns = {name: _held(array, predictions, target) for name, array in columns.items()}
     columns, nulls = _parted(columns)
-    deep = [name for name, array in columns.items() if array.ndim > 2]
-    if deep and target.suffix.lower() != ".npz":
-        raise UsageError(
-            f"{target}: column {deep[0]!r} has {columns[deep[0]].ndim} dimensions; "
-            "only npz can hold those"
-        )
-    wide = [name for name, array in columns.items() if array.dtype.char in WIDE]
-    if wide and target.suffix.lower() != ".npz":
-        raise UsageError(
-            f"{target}: column {wide[0]!r} holds numbers of the type {columns[wide[0]].dtype}; "
-            "only npz can hold those"
-        )
+    for name, array in columns.items() if target.suffix.lower() != ".npz" else ():
+        has = f"has {array.ndim} dimensions" if array.ndim > 2 else ""
+        if array.dtype.char in WIDE:
+            has = f"holds numbers of the type {array.dtype}"
+        if has:
+            raise UsageError(f"{target}: column {name!r} {has}; only npz can hold those")
     objects = [name for name, array in columns.items() if array.dtype.hasobject]
     if objects and target.suffix.lower() == ".npz":
         raise UsageError(
