@@ -29,6 +29,7 @@ import torch
 from torch.nn.functional import log_softmax
 
 import calibtool as ct
+from calibtool.errors import FitError
 from calibtool.train.data.dataset import Rows
 from calibtool.train.data.read import read
 from calibtool.train.data.split import Splits, split
@@ -53,6 +54,8 @@ LATER = (
     *("focal-auto", "focal-auto(least=3)", "mdca", "mbls"),
     *("mmce", "mmce-weighted", "mmce-weighted(divided=1)", SEARCHED),
 )
+AS_AUTHORS = {"reduction": "sum", "clip": 2.0}  # by Mukhoti et al. 2020, see calibtool's RECIPES
+SUMMED = {f"{loss}, summed and clipped": loss for loss in ("cross-entropy", "focal")}
 GAMMAS = (0.0, 1.0, 2.0, 3.0, 5.0)  # in two folds, to halve the time
 DRAWN = {  # by focal_figures.py
     (name, loss)
@@ -60,6 +63,7 @@ DRAWN = {  # by focal_figures.py
     for loss in ("cross-entropy", "focal", "label-smoothing", "brier")
 }
 SEARCHES = ("fashion", "fashion-short")  # a search is ten trainings
+ONLY_IN = {SEARCHED: SEARCHES, **dict.fromkeys(SUMMED, ("fashion",))}
 DIGITS = 5
 KEPT = (
     *("head_norm", "norm", "train_error", "val_error", "val_nll", "val_ece"),
@@ -178,13 +182,14 @@ def trained(
             data=str(folder / setup.data),
             out=out,
             model=setup.model.replace("focal_net.py", str(HERE / "focal_net.py")),
-            loss="focal" if loss == SEARCHED else loss,
+            loss="focal" if loss == SEARCHED else SUMMED.get(loss, loss),
             epochs=setup.epochs,
             seed=seed,
             device="cpu",
             gamma_search=GAMMAS if loss == SEARCHED else (),
             gamma_folds=2,
             **setup.options,
+            **(AS_AUTHORS if loss in SUMMED else {}),
         )
         with open_world("cpu") as place, seeded(seed, place.device), threads(1):
             data = tokenized(settings.model, read(settings))
@@ -206,15 +211,18 @@ def one(name: str, loss: str, seed: int, folder: Path) -> dict[str, Any]:
     began = time.monotonic()
     with trained(name, loss, seed, folder, noted=(name, loss) in DRAWN) as run:
         on_val, on_test = (run.predictions(rows) for rows in (run.parts.val, run.parts.test))
-    cooled = ct.fit("temperature", on_val)
-    pairs = (("before", on_test), ("after", cooled(on_test)))
+    try:
+        cooled = ct.fit("temperature", on_val)
+    except FitError:  # a network that learned nothing has none
+        cooled = None
     return {
         "data": name,
         "loss": loss,
         "seed": seed,
         **({"chosen": run.loss} if loss == SEARCHED else {}),
-        "temperature": round(cooled.map.temperature, DIGITS),
-        **{when: measured(p) for when, p in pairs},
+        "temperature": round(cooled.map.temperature, DIGITS) if cooled else None,
+        "before": measured(on_test),
+        "after": measured(cooled(on_test)) if cooled else None,
         "seconds": round(time.monotonic() - began, 1),
         **({"epochs": columns(run.notes.rows)} if run.notes else {}),
     }
@@ -254,8 +262,8 @@ def main(folder: Path) -> None:
         (name, loss, seed)
         for seed in SEEDS
         for name in BY_TIME
-        for loss in (*FIRST, *THEN, *LATER)
-        if loss != SEARCHED or name in SEARCHES
+        for loss in (*FIRST, *THEN, *LATER, *SUMMED)
+        if name in ONLY_IN.get(loss, BY_TIME)
     ]
     for which in todo:
         if which not in done:
@@ -268,10 +276,14 @@ def main(folder: Path) -> None:
 def line(run: dict[str, Any]) -> str:
     """A run in a line."""
     before, after = run["before"], run["after"]
+    cooled = (
+        f"T {run['temperature']:.3f} -> nll {after['nll']:.4f} ece {after['ece']:.4f}"
+        if after
+        else "no T"
+    )
     return (
         f"{run['data']} {run['loss']} {run['seed']}: error {1 - before['accuracy']:.4f} "
-        f"nll {before['nll']:.4f} ece {before['ece']:.4f} T {run['temperature']:.3f} -> "
-        f"nll {after['nll']:.4f} ece {after['ece']:.4f}; {run['seconds']} s"
+        f"nll {before['nll']:.4f} ece {before['ece']:.4f} {cooled}; {run['seconds']} s"
     )
 
 

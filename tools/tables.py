@@ -288,6 +288,8 @@ def focal_shift() -> str:
 def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
     """A loss: error, each metric before and after temperature, and the temperature."""
     own = [run for run in runs if run["loss"] == loss]
+    cooled = [run for run in own if run["after"]]  # a network that learned nothing has no T
+    on = {"before": own, "after": cooled}
 
     def spread(values: list[float], unit: float, digits: int) -> str:
         mean = statistics.fmean(values)
@@ -296,9 +298,11 @@ def _focal_row(loss: str, runs: list[dict[str, Any]]) -> list[str]:
 
     cells = [spread([1 - run["before"]["accuracy"] for run in own], 100, 2)]
     for metric, (unit, digits) in FOCAL.items():
-        both = (spread([run[when][metric] for run in own], unit, digits) for when in WHEN)
+        both = (spread([run[when][metric] for run in on[when]], unit, digits) for when in WHEN)
         cells.append(" → ".join(both))
-    return [loss, str(len(own)), *cells, spread([run["temperature"] for run in own], 1, 2)]
+    without = f" ({len(own) - len(cooled)} without)" if len(cooled) < len(own) else ""
+    temperature = spread([run["temperature"] for run in cooled], 1, 2) + without
+    return [loss, str(len(own)), *cells, temperature]
 
 
 def loss_speed() -> str:
