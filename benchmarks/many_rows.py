@@ -77,11 +77,12 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Case:
-    """A command, or the ECE of files, what it is called, and what is asked of it."""
+    """A command, Python code, or the ECE of files; what it is called, and what is asked of it."""
 
     what: str
     command: tuple[str, ...] = ()
     aim: str = ""
+    code: str = ""
     files: str = ""  # of which the ECE is measured beside peers, if there is no command
     threads: int | None = None
 
@@ -144,7 +145,14 @@ def cases(*, large: bool) -> Iterator[Case]:
     yield Case("plot confidence, 1e7 rows", drawn, "1.5 s")
     twice = scores("rows-2e7.parquet", 2 * 10**7)
     yield Case("slices, 2e7 rows", ("slices", twice), "30 s, 1 GB")
+    everything = ("evaluate", twice, "--metrics", "all")
+    yield Case("evaluate --metrics all, 2e7 rows", everything, "60 s, 2 GB")
+    yield Case(
+        "evaluate --by score, 2e7 rows", ("evaluate", twice, "--by", "score"), "2.5 s, 0.5 GB"
+    )
     yield Case("evaluate --version", ("--version",))
+    # what a process takes before it has done anything: importing NumPy
+    yield Case("python -c 'import numpy'", code="import numpy")
     yield Case("evaluate, 10,000 x 10", ("evaluate", logits("logits.npz")), "numpy + 0.15 s")
     days("days")
     yield Case("monitor, 365 .cells", ("monitor", "days"), "0.5 s")
@@ -154,7 +162,9 @@ def measure(case: Case, beside: Path | None) -> Row:
     """Run the work, and what is beside it, in turn."""
     parts = {"files": case.files, "threads": case.threads}
     tool = [sys.executable, "-m", "calibtool", *case.command]
-    if not case.command:
+    if case.code:
+        tool = [sys.executable, "-c", case.code]
+    elif case.files:
         tool = [sys.executable, "-c", inside(*OURS, **parts)]
     runs = {"ours": (tool, {"PYTHONPATH": str(HERE.parent)})}
     if beside:
@@ -165,7 +175,7 @@ def measure(case: Case, beside: Path | None) -> Row:
     least: dict[str, tuple[float, float, float]] = {}
     for _ in range(TIMES):
         for name, (command, variables) in runs.items():
-            found = usage(command, variables, inside=not case.command)
+            found = usage(command, variables, inside=bool(case.files))
             least[name] = tuple(map(min, found, least.get(name, found)))
     peers = {name: least[name] for name in PEERS if name in least}
     return Row(case.what, case.aim, least["ours"], least.get("before"), peers)

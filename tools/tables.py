@@ -11,7 +11,7 @@ from typing import Any
 
 import layers
 from beside import beside, beside_all, beside_names
-from command_tables import in_memory, many_rows
+from command_tables import in_memory, many_rows, not_met
 from results import results_of
 from scipy.stats import binom
 
@@ -897,6 +897,7 @@ MADE = {
     "many_rows": many_rows,
     "monitor_delay": monitor_delay,
     "monitor_null": monitor_null,
+    "not_met": not_met,
     "quality": quality,
     "real": real,
     "scale": scale,

@@ -42,8 +42,8 @@ def slice_error(
     It has no interval: the largest of many values is biased upwards, and a bootstrap adds to that.
     """
     order = np.argsort(sums.score, kind="stable")
-    by_score = sums.take(order)
     order = order.astype(np.min_scalar_type(len(order)))
+    by_score = sums.take(order)
     whole = Grouping("", (ALL,), np.zeros(len(order), np.uint8))
     wanted: dict[int, tuple[Grouping, list[int]]] = {id(whole): (whole, [0])}
     for part, k in slices:
@@ -51,10 +51,9 @@ def slice_error(
     worst = (-1.0, "", "")
     for done, (part, numbers) in enumerate(wanted.values()):
         progress("measuring slices", done / len(wanted))
-        codes, size = part.codes[order], len(part.names)
-        deviation = np.sqrt(np.bincount(codes, by_score.variance, size))
-        ranges = kuiper_ranges(by_score.score, by_score.residual, codes, size)
-        sigmas = in_sigmas(ranges, deviation)[numbers]
+        sorted_ = part.take(order)
+        ranges = kuiper_ranges(by_score.score, by_score.residual, sorted_.codes, len(sorted_.names))
+        sigmas = in_sigmas(ranges, by_score.deviation(sorted_))[numbers]
         first = int(sigmas.argmax())
         if sigmas[first] > worst[0]:
             worst = (float(sigmas[first]), part.by, part.names[numbers[first]])

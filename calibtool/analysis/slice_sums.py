@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from calibtool.intervals.saddlepoint import excess, two_sided
-from calibtool.metrics.cells import Cells, locate
+from calibtool.metrics.cells import Cells, changes, locate
+from calibtool.metrics.multicalibration import BLOCK
 from calibtool.metrics.profiles import equal_mass
 from calibtool.types import Array
 
@@ -99,15 +100,12 @@ class Sums:
         score: Array, outcome: Array, weights: Array | None = None, cluster: Array | None = None
     ) -> Sums:
         """Return the sums of rows; `cluster` holds the values of the clusters' column."""
-        at, rows = np.unique(score, return_counts=True)
-        n = rows.astype(np.float64)
-        cells = Cells(at, n, n * at, n)  # where the bins end and are centred needs no outcomes
-        edges = equal_mass(cells, bins=BINS)
+        edges, centres = _binned(score)
         number = None if cluster is None else np.unique(cluster, return_inverse=True)[1]
         bins = locate(score, edges).astype(np.uint8)
-        return Sums(score, outcome, weights, number, bins, cells.pool(edges).centres())
+        return Sums(score, outcome, weights, number, bins, centres)
 
-    def take(self, index: Array) -> Sums:
+    def take(self, index: Array | slice) -> Sums:
         """Return the sums of some of the rows, by their numbers or by a mask."""
         weights = None if self.weights is None else self.weights[index]
         cluster = None if self.cluster is None else self.cluster[index]
@@ -126,6 +124,19 @@ class Sums:
         score = self.score if self.weights is None else self.weights**2 * self.score
         other = np.subtract(1.0, self.score, dtype=np.float64)
         return np.multiply(score, other, out=other)
+
+    def deviation(self, part: Grouping) -> Array:
+        """Return (S,) standard deviations of each slice's sum of residuals, if every score is the
+        probability of its outcome."""
+        size = len(part.names)
+        total: Array = np.zeros(size)
+        for low in range(0, len(self.score), BLOCK):
+            rows = slice(low, low + BLOCK)
+            # the sums so far come first, so that they are to the bit those of all rows at once
+            codes = np.concatenate([np.arange(size), part.codes[rows]])
+            values = np.concatenate([total, self.take(rows).variance])
+            total = np.bincount(codes, values, size)
+        return np.sqrt(total)
 
     def enough(self, part: Grouping) -> Array:
         """Return (S,) whether each slice has enough clusters."""
@@ -213,6 +224,20 @@ class Sums:
             low, high = np.minimum(low, gap - reach), np.maximum(high, gap + reach)
         # the sums are of outcome - score, the gap is score - outcome
         return score, outcome, -float(high[0] / rows[0]), -float(low[0] / rows[0])
+
+
+def _binned(score: Array) -> tuple[Array, Array]:
+    """Return the upper edges of BINS bins of equal mass, and the mean score of each."""
+    at = np.sort(score)
+    starts = changes(at)
+    n = np.empty(len(starts))
+    np.subtract(starts[1:], starts[:-1], out=n[:-1])
+    n[-1] = len(at) - starts[-1]
+    at = at[starts]
+    del starts  # of millions of rows, the memory is needed
+    edges = equal_mass(Cells(at, n, n, n), bins=BINS)
+    mass = n * at  # where bins are centred needs no outcomes
+    return edges, Cells(at, n, mass, n).pool(edges).centres()
 
 
 def _student(deviate: Array, freedom: Array) -> Array:

@@ -59,10 +59,10 @@ class Cells:
         # stable, so that rows of equal score add up in file order and give the same last digit
         if by_weight and weights is not None:
             order = np.lexsort((weights, score))
-            starts = np.union1d(_changes(score[order]), _changes(weights[order]))
+            starts = np.union1d(changes(score[order]), changes(weights[order]))
         else:
             order = np.argsort(score, kind="stable")
-            starts = _changes(score[order])
+            starts = changes(score[order])
         at = score[order]
         weight = np.ones(len(at)) if weights is None else weights[order]
         n = np.add.reduceat(weight, starts)
@@ -85,7 +85,7 @@ class Cells:
         keys = ((score + score.dtype.type(0)).view(integer) << integer(1)) | outcome
         keys.sort()
         at, hit = (keys >> integer(1)).view(score.dtype), (keys & integer(1)).astype(np.float64)
-        starts = _changes(at)
+        starts = changes(at)
         if len(starts) == len(at):
             return cls(at, np.ones(len(at)), at.astype(np.float64), hit, np.ones(1))
         n = np.empty(len(starts))
@@ -212,7 +212,7 @@ def _sortable_as_bits(score: Array) -> bool:
     return bool(floats and score.min() >= 0 and score.max() < 2)
 
 
-def _changes(at: Array) -> Array:
+def changes(at: Array) -> Array:
     """Return the index at which each run of equal values starts."""
     return np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
 

@@ -15,6 +15,8 @@ from calibtool.types import Array
 
 # Terms of the two series of `range_tail`: where each is used, the next term is below 1e-16.
 TERMS = 12
+# Rows that are sorted by their slices at a time.
+BLOCK = 1 << 20
 # Range from which on the series of normal tails is used; below, that of the distribution function,
 # whose terms fall faster there.
 MIDDLE = 1.5
@@ -37,17 +39,15 @@ def kuiper_ranges(score: Array, gap: Array, codes: Array, slices: int) -> Array:
     >>> kuiper_ranges(np.array([0.2, 0.8]), np.array([0.8, -0.8]), np.zeros(2, int), 1)
     array([0.8])
     """
-    # radix sort, linear in the rows, is what a stable sort of 16 bits is
-    order = np.argsort(codes.astype(np.uint16) if slices < 1 << 16 else codes, kind="stable")
     rows = np.bincount(codes, minlength=slices)
     of = np.flatnonzero(rows)
     starts = np.cumsum(rows)[of] - rows[of]
-    at = score[order]
+    at = by_slice(score, codes, rows)
     last = np.ones(len(at), bool)  # of its score, in its slice
-    last[:-1] = at[1:] != at[:-1]
+    np.not_equal(at[1:], at[:-1], out=last[:-1])
     last[starts[1:] - 1] = True
-    sums = gap[order]
-    del order, at
+    del at  # of millions of rows, the memory is needed
+    sums = by_slice(gap, codes, rows)
     np.cumsum(sums, out=sums)
     before = np.where(starts > 0, sums[starts - 1], 0.0)
     for start, count, base in zip(starts, rows[of], before, strict=True):
@@ -58,6 +58,33 @@ def kuiper_ranges(score: Array, gap: Array, codes: Array, slices: int) -> Array:
         highest = np.maximum(np.maximum.reduceat(sums, starts), 0)
         ranges[of] = highest - np.minimum(np.minimum.reduceat(sums, starts), 0)
     return ranges
+
+
+def by_slice(values: Array, codes: Array, rows: Array) -> Array:
+    """Return values, (N,), with those of each slice together: slice by slice, in their order.
+
+    A stable counting sort, block by block, so that no position of every row is held.
+
+    Args:
+        values: (N,) numbers.
+        codes: (N,) number of each row's slice, from 0.
+        rows: (S,) number of rows of each slice.
+
+    >>> by_slice(np.array([0.1, 0.2, 0.3]), np.array([1, 0, 1]), np.array([1, 2])).tolist()
+    [0.2, 0.1, 0.3]
+    """
+    # radix sort, linear in the rows, is what a stable sort of 16 bits is
+    narrow = np.uint16 if len(rows) < 1 << 16 else codes.dtype
+    free = np.cumsum(rows) - rows  # the place of each slice's next row
+    out = np.empty_like(values)
+    for low in range(0, len(values), BLOCK):
+        part = codes[low : low + BLOCK].astype(narrow)
+        order = np.argsort(part, kind="stable")
+        count = np.bincount(part, minlength=len(rows))
+        before = np.cumsum(count) - count
+        out[np.repeat(free - before, count) + np.arange(len(part))] = values[low + order]
+        free += count
+    return out
 
 
 def in_sigmas(ranges: Array, deviation: Array) -> Array:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from calibtool.analysis import slice_sums
 from calibtool.analysis.slice_sums import Grouping, Sums
+from calibtool.metrics import multicalibration
+from calibtool.metrics.multicalibration import by_slice
 
 ROWS = 3000
 
@@ -48,3 +51,30 @@ def test_the_sums_are_those_of_the_rows():
         assert found.rows[k] == found.count[k].sum() == at.sum() == part.count()[k]
         expected = np.bincount(sums.bin[at], minlength=len(sums.centres))
         np.testing.assert_array_equal(found.count[k], expected)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_in_blocks_are_to_the_bit_those_of_all_rows_at_once(weighted, monkeypatch):
+    monkeypatch.setattr(slice_sums, "BLOCK", 700)
+    sums, part = made(weighted, clustered=False)
+    at_once = np.sqrt(np.bincount(part.codes, sums.variance, 5))
+    np.testing.assert_array_equal(sums.deviation(part), at_once)
+
+
+def test_rows_are_sorted_by_slice_in_blocks(monkeypatch):
+    monkeypatch.setattr(multicalibration, "BLOCK", 700)
+    sums, part = made(weighted=False, clustered=False)
+    rows = np.bincount(part.codes, minlength=5)
+    found = by_slice(sums.score, part.codes, rows)
+    np.testing.assert_array_equal(found, sums.score[np.argsort(part.codes, kind="stable")])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bins_and_their_means_are_those_of_distinct_scores(dtype):
+    score = np.random.default_rng(2).beta(1, 2, ROWS).astype(dtype).round(2)
+    sums = Sums.of(score, score < 0.5)
+    at, n = np.unique(score, return_counts=True)
+    for k, centre in enumerate(sums.centres):
+        inside = np.unique(score[sums.bin == k])
+        share = n[np.isin(at, inside)] / n[np.isin(at, inside)].sum()
+        assert centre == pytest.approx(share @ inside, rel=1e-6)

@@ -203,11 +203,14 @@ class ArrowTable:
         every = [*names, NUMBERS] if self._filter is not None else list(names)
 
         def pieces() -> Iterator[dict[str, Array]]:
-            for part in self.parts(names):
-                for piece in self._arrays(part, names, size, threads=True):
-                    if NUMBERS in piece:
-                        piece[NUMBERS] = piece[NUMBERS] + (part.start - part.first_row)
-                    yield piece
+            try:
+                for part in self.parts(names):
+                    for piece in self._arrays(part, names, size, threads=True):
+                        if NUMBERS in piece:
+                            piece[NUMBERS] = piece[NUMBERS] + (part.start - part.first_row)
+                        yield piece
+            finally:  # pyarrow keeps what it decoded in, a hundred megabytes, for further reading
+                pa.default_memory_pool().release_unused()
 
         return recut(pieces(), every, size, self.source)
 
