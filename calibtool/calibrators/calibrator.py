@@ -60,9 +60,14 @@ class Calibrator(Shown):
         rows = max(1, PIECE // seen.values.shape[1])
         if seen.rows <= rows:
             return as_before(predictions, self.map(seen))
-        parts = [self.map(block) for block in seen.blocks(rows)]
-        values = np.concatenate([part.values for part in parts])
-        return as_before(predictions, replace(seen, kind=parts[0].kind, values=values))
+        first = self.map(seen.take(slice(0, rows)))
+        # filled block by block: put together afterwards, they would be held twice
+        values = np.empty((seen.rows, *first.values.shape[1:]), first.values.dtype)
+        values[:rows] = first.values
+        for low in range(rows, seen.rows, rows):
+            at = slice(low, low + rows)
+            values[at] = self.map(seen.take(at)).values
+        return as_before(predictions, replace(seen, kind=first.kind, values=values))
 
     def interval(self, predictions: Predictions) -> tuple[Array, Array]:
         """Return (N, K) lower and (N, K) upper probabilities of a Venn-Abers calibrator; of
