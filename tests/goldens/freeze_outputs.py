@@ -158,12 +158,17 @@ def _steady(text: str) -> str:
     return SECONDS.sub("SECONDS", text)
 
 
+# Sums over candidate truths are of float32 (calibtool.intervals.inversion.TIED): with other vector
+# instructions, the end of an interval moves by this share of it.
+ROUNDING = 1e-7
+
+
 def same(a: str, b: str) -> bool:
     """Return whether two outputs differ in nothing but the rounding of their numbers."""
     if NUMBER.sub("#", a) != NUMBER.sub("#", b):
         return False
     pairs = zip(NUMBER.findall(a), NUMBER.findall(b), strict=True)
-    return all(abs(float(x) - float(y)) <= max(_unit(x), 1e-9 * abs(float(x))) for x, y in pairs)
+    return all(abs(float(x) - float(y)) <= max(_unit(x), ROUNDING * abs(float(x))) for x, y in pairs)
 
 
 def _unit(number: str) -> float:
