@@ -140,7 +140,7 @@ def _read_data(settings: Settings, sweep: str | None) -> Any:
 
 def _logged_run(log: str, settings: Settings, options: dict[str, Any]) -> tuple[Any, str]:
     """Do what `_run` does, and log the run to a tracker."""
-    from calibtool.train.run import run
+    from calibtool.train import run
     from calibtool.train.tracked import tracked
 
     with tracked(log, settings, options["watch"]) as watch:
@@ -151,7 +151,7 @@ def _logged_run(log: str, settings: Settings, options: dict[str, Any]) -> tuple[
 
 def _run(settings: Settings, options: dict[str, Any]) -> tuple[Any, str]:
     """Return the table of a run, and the command to type next."""
-    from calibtool.train.run import run
+    from calibtool.train import run
 
     return _shown(run(settings, **options))
 

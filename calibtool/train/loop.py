@@ -41,6 +41,19 @@ class Watch(Protocol):
     def epoch(self, row: dict[str, Any]) -> None: ...
 
 
+class Silent:
+    """The observer that does nothing."""
+
+    def start(self, title: str, epochs: int) -> None:
+        pass
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass
+
+
 @dataclass
 class TrainingState:
     """The state of a run, which a checkpoint saves."""

@@ -19,26 +19,13 @@ from calibtool.train.data.read import read
 from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed, watched
 from calibtool.train.forward import predict
-from calibtool.train.loop import TrainingState, Watch, fit, is_over
+from calibtool.train.loop import Silent, TrainingState, Watch, fit, is_over
 from calibtool.train.models import registry
 from calibtool.train.results import finished, measure, write
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.trained import Trained
 from calibtool.train.world import World, choose_precision, open_world, seeded, threads
-
-
-class Silent:
-    """The observer that does nothing."""
-
-    def start(self, title: str, epochs: int) -> None:
-        pass
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        pass
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        pass
 
 
 def run(
