@@ -12,7 +12,7 @@ import click
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.progress import quiet
-from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
+from calibtool.cli.train_options import Listed, setting_options
 from calibtool.cli.train_progress import is_first_process, watching
 from calibtool.reports.trackers import TRACKERS
 from calibtool.train.settings import Settings
@@ -39,9 +39,7 @@ def _columns(rows: list[tuple[str, str]]) -> str:
 
 
 @click.command()
-@data_options
-@model_options
-@loop_options
+@setting_options
 @click.option("--out", metavar="FOLDER", help="Folder for the results, new or empty.")
 @click.option(
     "--config",
