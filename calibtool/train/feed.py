@@ -140,13 +140,13 @@ class Feed:
             labels = self.labels[torch.from_numpy(index).to(self.device)]
             yield x.to(self.device, non_blocking=True), labels
 
-    def batches(self, order: Array, size: int) -> Iterator[Array]:
-        """Cut the order into the fewest batches of at most `size` rows, alike to within one row.
 
-        Full batches and a remainder could end with a single row, for which batch norm has no
-        variance.
-        """
-        yield from np.array_split(order, -(-len(order) // size))
+def cut(order: Array, size: int) -> list[Array]:
+    """Return the fewest batches of at most `size` rows, alike to within one row.
+
+    Full batches and a remainder could end with a single row, for which batch norm has no variance.
+    """
+    return np.array_split(order, -(-len(order) // size))
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import torch
 
 from calibtool.errors import CalibtoolError, UsageError
 from calibtool.train import checkpoint, config, folder, gamma_search, grammar
-from calibtool.train.augment import augmentation
 from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.read import read
@@ -122,7 +121,6 @@ def _train(
         world,
         watch=watch,
         save=Saver(out, settings, world),
-        augment=augmentation(settings.augment),
     )
     about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
     if settings.patience:
