@@ -101,12 +101,7 @@ def search(
 
 
 def _fold(
-    settings: Settings,
-    data: Data,
-    parts: Splits,
-    held_out: Array,
-    world: World,
-    watch: Watch,
+    settings: Settings, data: Data, parts: Splits, held_out: Array, world: World, watch: Watch
 ) -> torch.Tensor:
     """Return the logits of the held-out rows by a model trained on the other training rows."""
     rest = np.setdiff1d(np.arange(len(parts.train)), held_out)

@@ -15,13 +15,7 @@ from calibtool.errors import InputError, row_name
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows, parts_of
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
-from calibtool.train.data.validation import (
-    as_images,
-    kind_of,
-    require_finite,
-    require_rows,
-    settle,
-)
+from calibtool.train.data.validation import as_images, kind_of, require_finite, require_rows, settle
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 

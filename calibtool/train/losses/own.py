@@ -29,11 +29,7 @@ class OwnLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        spec: LossSpec,
-        *,
-        classes: int,
-        class_weights: Tensor | Sequence[float] | None,
+        self, spec: LossSpec, *, classes: int, class_weights: Tensor | Sequence[float] | None
     ) -> None:
         super().__init__()
         self.what = f"--loss {spec.loss}"
