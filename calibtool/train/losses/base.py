@@ -102,7 +102,8 @@ class Loss(nn.Module):
     def batch(self, logits: Tensor, target: Tensor, *, weighted: bool = True) -> Batch:
         """Return logits and labels, shaped as in `forward`, as a batch."""
         logits = logits.float() if logits.dtype in HALF else logits
-        weights = self.class_weights if weighted else None
+        # nn.Module looks for a buffer after everything else has failed, which small batches feel
+        weights = self._buffers["class_weights"] if weighted else None
         weights = None if weights is None else weights.to(logits)
         make = of_logits if self.sigmoid else of_classes
         return make(logits, target, self.ignore_index, weights)
