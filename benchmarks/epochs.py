@@ -38,11 +38,11 @@ from torch.utils.data import (
     TensorDataset,
 )
 
+from calibtool.train import run
 from calibtool.train.data.dataset import Arrays, Data, Rows
 from calibtool.train.data.factory import Items
 from calibtool.train.data.split import Splits
 from calibtool.train.optimise import optimizer
-from calibtool.train.run import run
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.world import World

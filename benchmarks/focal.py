@@ -36,9 +36,8 @@ from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed
 from calibtool.train.forward import predict
 from calibtool.train.gamma_search import search
-from calibtool.train.loop import TrainingState, fit
+from calibtool.train.loop import Silent, TrainingState, fit
 from calibtool.train.models.registry import tokenized
-from calibtool.train.run import Silent
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.world import open_world, seeded, threads

@@ -5,20 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from calibtool.cli import options as shared
 from calibtool.cli.files import Input
 from calibtool.cli.progress import quiet
-from calibtool.cli.train_options import Listed, data_options, loop_options, model_options
+from calibtool.cli.train_options import Listed, setting_options
 from calibtool.cli.train_progress import is_first_process, watching
 from calibtool.reports.trackers import TRACKERS
 from calibtool.train.settings import Settings
-
-if TYPE_CHECKING:
-    from calibtool.train.trained import Trained
 
 
 def command(name: str) -> click.Command:
@@ -39,9 +36,7 @@ def _columns(rows: list[tuple[str, str]]) -> str:
 
 
 @click.command()
-@data_options
-@model_options
-@loop_options
+@setting_options
 @click.option("--out", metavar="FOLDER", help="Folder for the results, new or empty.")
 @click.option(
     "--config",
@@ -92,12 +87,10 @@ def train(
     try:
         with watching(_trainings(settings, sweep, seeds)) as watch:
             shared_options = {"resume": resume, "watch": watch, "data": data}
-            if log and is_first_process():
-                result, next_ = _logged_run(log, settings, shared_options)
-            elif sweep:
+            if sweep:
                 result, next_ = _sweep(settings, sweep, seeds, shared_options)
             else:
-                result, next_ = _run(settings, shared_options)
+                result, next_ = _run(settings, log if is_first_process() else None, shared_options)
     except KeyboardInterrupt:
         output.tell("Add --resume to the command to continue from the last checkpoint.")
         raise
@@ -138,28 +131,18 @@ def _read_data(settings: Settings, sweep: str | None) -> Any:
     return read(settings)
 
 
-def _logged_run(log: str, settings: Settings, options: dict[str, Any]) -> tuple[Any, str]:
-    """Do what `_run` does, and log the run to a tracker."""
-    from calibtool.train.run import run
+def _run(settings: Settings, log: str | None, options: dict[str, Any]) -> tuple[Any, str]:
+    """Return the table of a run, which a tracker may log, and the command to type next."""
     from calibtool.train.tracked import tracked
-
-    with tracked(log, settings, options["watch"]) as watch:
-        trained = run(settings, **{**options, "watch": watch})
-        watch.finish(trained)
-    return _shown(trained)
-
-
-def _run(settings: Settings, options: dict[str, Any]) -> tuple[Any, str]:
-    """Return the table of a run, and the command to type next."""
-    from calibtool.train.run import run
-
-    return _shown(run(settings, **options))
-
-
-def _shown(trained: Trained) -> tuple[Any, str]:
-    """Return the table of a run, and the command to type next."""
     from calibtool.train.trained import listing
+    from calibtool.train.training import run
 
+    if log is None:
+        trained = run(settings, **options)
+    else:
+        with tracked(log, settings, options["watch"]) as watch:
+            trained = run(settings, **{**options, "watch": watch})
+            watch.finish(trained)
     folder = Path(trained.out)
     next_ = ["evaluate", f"{folder / 'test_logits.npz'}"]
     if trained.calibrator:

@@ -14,7 +14,8 @@ from typing import Any
 
 from calibtool.train.losses.registry import CLASSES
 
-# name -> module below calibtool.train, imported on first use
+# The public names and the modules below calibtool.train that define them, imported on first use. No
+# module has the name of a function: `from calibtool.train import run` would find the module.
 _HOME = {
     "Settings": "settings",
     "finish": "conclusion",
@@ -22,11 +23,12 @@ _HOME = {
     "load_model": "saved",
     "make_loss": "losses.make",
     "predict": "prediction",
-    "run": "run",
+    "run": "training",
     "trainer_loss": "loops.transformers",
     **CLASSES,
 }
 _WITHOUT_TORCH = {"Settings"}
+__all__ = [*_HOME, "require_torch"]  # noqa: PLE0604 - every key is a string
 
 
 def __getattr__(name: str) -> Any:
@@ -38,7 +40,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_HOME, "require_torch"])
+    return sorted(__all__)
 
 
 def require_torch() -> None:

@@ -29,12 +29,13 @@ STATES: dict[type[Optimizer], set[str]] = {
 
 def save(path: Path, state: TrainingState) -> None:
     """Write everything that the next step depends on."""
-    weights = {
-        **_under("model", state.model.state_dict()),
-        **_under("loss", state.loss.state_dict()),
-        **_under("best", state.best),
-        **_under("optimizer", _flat(state)),
+    parts = {
+        "model": state.model.state_dict(),
+        "loss": state.loss.state_dict(),
+        "best": state.best,
+        "optimizer": _flat(state),
     }
+    weights = {f"{part}/{name}": t for part, held in parts.items() for name, t in held.items()}
     meta = {name: getattr(state, name) for name in NUMBERS}
     tensors.write(path, weights, {"version": VERSION, "scaler": state.scaler.state_dict(), **meta})
 
@@ -45,21 +46,25 @@ def load(path: Path, state: TrainingState) -> None:
     Raises InputError for a damaged file, another version, and the checkpoint of another run.
     """
     weights, meta = tensors.read(path)
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "loss": {}, "best": {}, "optimizer": {}}
+    for key, tensor in weights.items():
+        part, _, name = key.partition("/")
+        parts.setdefault(part, {})[name] = tensor
     document = Document(str(path), "a checkpoint of this run")
     numbers = Entry(meta, document)
     if meta.get("version") != VERSION:
         numbers["version"].fail(f"{VERSION}, the only one that can be read")
     _restore_numbers(state, numbers)
     device = next(state.model.parameters()).device
-    state.best = {name: t.to(device) for name, t in _of("best", weights).items()}
+    state.best = {name: t.to(device) for name, t in parts["best"].items()}
     if state.best and _shapes(state.best) != _shapes(state.model.state_dict()):
         document.refuse("best/ holds weights of another model")
     try:
-        state.model.load_state_dict(_of("model", weights))
-        state.loss.load_state_dict(_of("loss", weights))
+        state.model.load_state_dict(parts["model"])
+        state.loss.load_state_dict(parts["loss"])
     except RuntimeError as error:
         document.refuse(" ".join(str(error).split()))
-    _restore(state.optimizer, _of("optimizer", weights), document)
+    _restore(state.optimizer, parts["optimizer"], document)
 
 
 def _restore_numbers(state: TrainingState, numbers: Entry) -> None:
@@ -108,12 +113,3 @@ def _restore(optimizer: Optimizer, flat: dict[str, Tensor], document: Document) 
 
 def _shapes(weights: dict[str, Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in weights.items()}
-
-
-def _under(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}/{name}": tensor for name, tensor in weights.items()}
-
-
-def _of(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{prefix}/"
-    return {k.removeprefix(start): t for k, t in weights.items() if k.startswith(start)}

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import multiprocessing
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from multiprocessing.context import BaseContext
 from multiprocessing.queues import Queue
 from typing import Any
 
@@ -11,18 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data._utils import signal_handling
 
 from calibtool.errors import CalibtoolError, UsageError
 from calibtool.intervals.streams import Stream
 from calibtool.train.data.dataset import Arrays, Rows, Taken, source_of
 from calibtool.train.world import reseed
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 # Bytes of inputs that are moved to an accelerator once; larger inputs are copied batch by batch. It
 # bounds the memory taken from the network: CIFAR-10 takes 0.15 GB, ImageNet would take over 100.
 RESIDENT = 4 << 30
-# Python's hook for errors of the thread that feeds a worker: it prints a traceback
-HOOK = "_on_queue_feeder_error"
+HANDLER = "_SIGCHLD_handler_set"  # by which torch knows whether it still has to set its handler
+GONE = "a worker that reads the data was stopped; try a smaller --workers, or 0"
 Key = tuple[int, ...]
 
 
@@ -54,6 +60,24 @@ class Loader(DataLoader[Any]):
         """Accept the number."""
 
 
+class QuietQueue(Queue):  # type: ignore[type-arg]
+    """A queue that does not print what fails in its thread, such as for a worker that is gone."""
+
+    _on_queue_feeder_error = staticmethod(silent)
+
+
+def quiet_context() -> BaseContext:
+    """Return Python's default way to start processes, with quiet queues."""
+    context = copy.copy(multiprocessing.get_context())
+    context.Queue = partial(QuietQueue, ctx=context)  # type: ignore[method-assign]
+    return context
+
+
+def silence(worker: int) -> None:
+    """Print no tracebacks in a worker: what stopped it is said by this process."""
+    sys.excepthook = silent
+
+
 class Feed:
     """Rows as tensors on a device; an accelerator holds inputs of up to RESIDENT bytes.
 
@@ -76,6 +100,8 @@ class Feed:
             sampler=self.plan,
             num_workers=count,
             persistent_workers=count > 0,
+            multiprocessing_context=quiet_context() if count else None,
+            worker_init_fn=silence,
             pin_memory=device.type == "cuda",
             generator=torch.Generator(),  # one of its own: it draws a seed for each pass
         )
@@ -105,40 +131,41 @@ class Feed:
         self.plan[:] = [((*key, number), index) for number, index in enumerate(batches)][first:]
         read = iter(self.loader)
         for index in batches[first:]:
-            x = next(read)
+            try:
+                x = next(read)
+            except (EOFError, ConnectionError, FileNotFoundError) as error:
+                raise UsageError(GONE) from error  # it was gone while it handed over a batch
             if isinstance(x, CalibtoolError):
                 raise x
             labels = self.labels[torch.from_numpy(index).to(self.device)]
             yield x.to(self.device, non_blocking=True), labels
 
-    def batches(self, order: Array, size: int) -> Iterator[Array]:
-        """Cut the order into the fewest batches of at most `size` rows, alike to within one row.
 
-        Full batches and a remainder could end with a single row, for which batch norm has no
-        variance.
-        """
-        yield from np.array_split(order, -(-len(order) // size))
+def cut(order: Array, size: int) -> list[Array]:
+    """Return the fewest batches of at most `size` rows, alike to within one row.
+
+    Full batches and a remainder could end with a single row, for which batch norm has no variance.
+    """
+    return np.array_split(order, -(-len(order) // size))
 
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Raise UsageError if a worker is gone, which torch says wherever the program is by then."""
-    told = vars(Queue)[HOOK]
-    setattr(Queue, HOOK, staticmethod(_ignore))
+    """Raise UsageError if a worker is gone, which torch notices when the next batch is read.
+
+    By its handler of a signal, torch would raise it wherever the program is by then: in the middle
+    of a file, or in a destructor, whose tracebacks Python prints.
+    """
+    has_handler = vars(signal_handling)[HANDLER]
+    setattr(signal_handling, HANDLER, True)
     try:
         yield
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise UsageError(
-            "a worker that reads the data was stopped; try a smaller --workers, or 0"
-        ) from error
+        raise UsageError(GONE) from error
     finally:
-        setattr(Queue, HOOK, told)
-
-
-def _ignore(error: Exception, item: object) -> None:
-    pass
+        setattr(signal_handling, HANDLER, has_handler)
 
 
 def _in_memory(rows: Rows) -> Array | None:

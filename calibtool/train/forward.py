@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from calibtool.train.feed import Feed
+from calibtool.train.feed import Feed, cut
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
 from calibtool.train.world import World, choose_precision
@@ -73,7 +73,7 @@ def predict(model: nn.Module, feed: Feed, settings: Settings, world: World) -> T
     model.eval()
     parts = []
     # four training batches at a time: without gradients, activations do not have to be kept
-    batches = list(feed.batches(np.arange(len(feed)), 4 * settings.batch_size * world.size))
+    batches = cut(np.arange(len(feed)), 4 * settings.batch_size * world.size)
     shares = [share(batch, world) for batch in batches]
     read = feed.load(shares, settings.seed, 0, world.rank)
     for batch, (x, _) in zip(batches, read, strict=True):

@@ -17,7 +17,6 @@ from calibtool.errors import UsageError
 from calibtool.formatting import number
 from calibtool.reports.table import Table
 from calibtool.train import grammar
-from calibtool.train.augment import augmentation
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.split import Splits
 from calibtool.train.feed import Feed
@@ -102,12 +101,7 @@ def search(
 
 
 def _fold(
-    settings: Settings,
-    data: Data,
-    parts: Splits,
-    held_out: Array,
-    world: World,
-    watch: Watch,
+    settings: Settings, data: Data, parts: Splits, held_out: Array, world: World, watch: Watch
 ) -> torch.Tensor:
     """Return the logits of the held-out rows by a model trained on the other training rows."""
     rest = np.setdiff1d(np.arange(len(parts.train)), held_out)
@@ -124,7 +118,6 @@ def _fold(
             world,
             watch=watch,
             save=silent,
-            augment=augmentation(settings.augment),
             rows=len(parts.train),  # as many steps as the final training
         )
         return predict(state.model, val, settings, world)

@@ -20,13 +20,14 @@ from calibtool.analysis.evaluate import evaluate
 from calibtool.data.predictions import Predictions
 from calibtool.errors import TrainingError
 from calibtool.intervals.streams import Stream, generator, words
-from calibtool.train.feed import Feed
+from calibtool.train.augment import augmentation
+from calibtool.train.feed import Feed, cut
 from calibtool.train.forward import alone, autocast, parallel, predict, share, train_mode, weight
 from calibtool.train.optimise import scheduler
 from calibtool.train.prepare import Prepared
 from calibtool.train.settings import Settings
 from calibtool.train.world import SEEDS, World, choose_precision, seed_generators
-from calibtool.types import Array
+from calibtool.types import Array, silent
 
 # Steps between reads of the loss on an accelerator: each read waits until it has caught up. With a
 # larger number, a loss that is not finite is noticed later, and progress is shown less often.
@@ -39,6 +40,19 @@ class Watch(Protocol):
     def start(self, title: str, epochs: int) -> None: ...
     def step(self, epoch: int, step: int, steps: int, loss: float) -> None: ...
     def epoch(self, row: dict[str, Any]) -> None: ...
+
+
+class Silent:
+    """The observer that does nothing."""
+
+    def start(self, title: str, epochs: int) -> None:
+        pass
+
+    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
+        pass
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        pass
 
 
 @dataclass
@@ -83,7 +97,6 @@ def fit(
     *,
     watch: Watch,
     save: Callable[[TrainingState], None],
-    augment: Callable[[Tensor], Tensor] | None = None,
     rows: int | None = None,
 ) -> None:
     """Train `state` to the last epoch, or until validation NLL stops falling.
@@ -98,6 +111,7 @@ def fit(
     rows = rows or len(train)
     steps = -(-rows // settings.batch_size)
     rates = scheduler(state.optimizer, settings, steps, state.epoch * steps + state.step)
+    augment = augmentation(settings.augment)
     job = Job(model, train, val, settings, world, watch, save, augment, rows, rates)
     while state.epoch < settings.epochs and not is_over(state, settings):
         began = time.monotonic()
@@ -112,15 +126,14 @@ def fit(
 
 def _notify(loss: nn.Module, name: str, *arguments: object) -> None:
     """Call a method of the loss, if it has one of this name."""
-    if (method := getattr(loss, name, None)) is not None:
-        method(*arguments)
+    getattr(loss, name, silent)(*arguments)
 
 
 def _epoch(state: TrainingState, job: Job) -> None:
     """Take the remaining steps of an epoch."""
     settings, world = job.settings, job.world
     order = _order(generator(Stream.ORDER, settings.seed, state.epoch), len(job.train), job.rows)
-    batches = list(job.train.batches(order, settings.batch_size))
+    batches = cut(order, settings.batch_size)
     pieces = [
         [piece for piece in np.array_split(share(rows, world), settings.accumulate) if len(piece)]
         for rows in batches

@@ -19,8 +19,8 @@ from calibtool.train.data.read import read_new
 from calibtool.train.data.text import Encoded, Texts
 from calibtool.train.data.unseen import RawRows, Wanted
 from calibtool.train.feed import Feed, watched
-from calibtool.train.run import cpu_threads
 from calibtool.train.saved import Loaded, load_model
+from calibtool.train.training import cpu_threads
 from calibtool.train.world import World, choose_device, threads
 
 

@@ -14,12 +14,12 @@ from calibtool.reports.table import Table
 from calibtool.train import config, folder
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.read import read
-from calibtool.train.loop import Watch
+from calibtool.train.loop import Silent, Watch
 from calibtool.train.losses.spec import parse_loss
 from calibtool.train.models import registry
-from calibtool.train.run import Silent, open_folder, train
 from calibtool.train.settings import Settings
 from calibtool.train.trained import METRICS, Trained, as_error
+from calibtool.train.training import open_folder, train
 from calibtool.train.world import World, open_world
 
 NAMES = [name.replace("accuracy", "error") for name in METRICS.split(",")]

@@ -11,8 +11,7 @@ from typing import Any
 from calibtool.reports.render import render
 from calibtool.reports.trackers import Tracker, tracking
 from calibtool.reports.tracking import of_estimate
-from calibtool.train.loop import Watch
-from calibtool.train.run import Silent
+from calibtool.train.loop import Silent, Watch
 from calibtool.train.settings import Settings
 from calibtool.train.trained import Trained, as_error, listing
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,33 +57,34 @@ class Trained:
 def listing(trained: Trained) -> Table:
     """Return the table of a run."""
     report = trained.report
-    pairs = list(zip(report.estimates, report.after or report.estimates, strict=True))
-    both = trained.calibrator is not None
+    before = [as_error(estimate) for estimate in report.estimates]
+    after = [as_error(estimate) for estimate in report.after or ()]
     titles = ["metric", "view", "value", "corrected", f"{percent(report.level)} interval"]
-    if both:
+    rows = [[one.name, one.view or "-", *numbers(one)] for one in before]
+    records = [{"name": one.name, "view": one.view, **_record(one)} for one in before]
+    if after:
         titles.insert(2, "when")
-    rows = []
-    for before, after in pairs:
-        shown = {"before": before, "after": after} if both else {"": before}
-        for when, estimate in shown.items():
-            rows.append(
-                [
-                    *(("", "") if when == "after" else _named(before)),
-                    *([when] if both else []),
-                    *numbers(as_error(estimate)),
-                ]
-            )
+        records = [
+            {**record, **_record(one, "_after")} for record, one in zip(records, after, strict=True)
+        ]
+        rows = [
+            row
+            for (name, view, *values), one in zip(rows, after, strict=True)
+            for row in ([name, view, "before", *values], ["", "", "after", *numbers(one)])
+        ]
     about = trained.about
-    head = (
-        f"{', '.join(_run(about))}; {report.data.rows:,} test rows, {report.data.classes:,} classes"
-    )
+    known = [str(about[key]) for key in ("model", "loss") if key in about]  # not of other loops
+    if epochs := about.get("epochs_trained"):
+        best = f", best {about['best_epoch']}" if about.get("best_epoch") else ""
+        known.append(f"{epochs} epochs{best}")
+    data = report.data
     below = [text for text in (_after(trained), report.reading, *trained.notes) if text]
     return Table(
         "calibtool-training",
-        head,
+        f"{', '.join(known)}; {data.rows:,} test rows, {data.classes:,} classes",
         titles,
         rows,
-        _records(pairs, both),
+        records,
         "metrics",
         below,
         {
@@ -95,12 +95,6 @@ def listing(trained: Trained) -> Table:
         },
         left=("view", "when"),
     )
-
-
-def _run(about: dict[str, Any]) -> list[str]:
-    """Return what is known of a run, for the head of its table; of other loops, perhaps a model."""
-    known = [str(about[key]) for key in ("model", "loss") if key in about]
-    return [*known, _epochs(about)] if "epochs_trained" in about else known
 
 
 def _other_calibrator(trained: Trained) -> dict[str, str]:
@@ -119,15 +113,6 @@ def _after(trained: Trained) -> str:
     return f"After: {what}, fitted on {trained.about['val_rows']:,} validation rows."
 
 
-def _epochs(about: dict[str, Any]) -> str:
-    epochs = f"{about['epochs_trained']} epochs"
-    return f"{epochs}, best {about['best_epoch']}" if about.get("best_epoch") else epochs
-
-
-def _named(estimate: Estimate) -> list[str]:
-    return [as_error(estimate).name, estimate.view or "-"]
-
-
 def as_error(estimate: Estimate) -> Estimate:
     """Return an estimate; for the accuracy, that of the error."""
     if estimate.name != "accuracy":
@@ -141,17 +126,5 @@ def as_error(estimate: Estimate) -> Estimate:
     )
 
 
-def _records(pairs: Sequence[tuple[Estimate, Estimate]], both: bool) -> list[dict[str, Any]]:
-    def of(estimate: Estimate, end: str = "") -> dict[str, Any]:
-        error = as_error(estimate)
-        return {f"{key}{end}": getattr(error, key) for key in ("value", "corrected", "low", "high")}
-
-    return [
-        {
-            "name": _named(before)[0],
-            "view": before.view,
-            **of(before),
-            **(of(after, "_after") if both else {}),
-        }
-        for before, after in pairs
-    ]
+def _record(error: Estimate, end: str = "") -> dict[str, Any]:
+    return {f"{key}{end}": getattr(error, key) for key in ("value", "corrected", "low", "high")}

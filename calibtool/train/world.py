@@ -57,10 +57,6 @@ class World:
         """Call a function in the first process while the others wait."""
         if self.first:
             function(*arguments)
-        self.wait()
-
-    def wait(self) -> None:
-        """Wait for the other processes."""
         if self.size > 1:
             dist.barrier()
 

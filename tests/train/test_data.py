@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
+import multiprocessing
+import os
 import struct
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -497,6 +502,73 @@ def test_workers_that_fail_or_are_gone_are_said(refused, folder):
     refused("--data", "own.py:Bad", *fast, "--out", "a", says=says)
     says = ("a worker that reads the data was stopped; try a smaller --workers, or 0",)
     refused("--data", "own.py:Gone", *fast, "--out", "b", says=says)
+
+
+class Stops:
+    """Inputs whose worker is gone at the third batch, while the second waits to be taken."""
+
+    draws = False
+
+    def __len__(self) -> int:
+        return 6
+
+    def take(self, index):
+        import torch
+
+        if torch.utils.data.get_worker_info() is not None and 4 in index:
+            time.sleep(0.3)  # the thread that hands over the second batch takes a moment
+            os._exit(1)
+        return np.zeros((len(index), 2), np.float32)
+
+
+def test_a_worker_that_is_gone_is_said_when_the_next_batch_is_read(folder, capfd):
+    import torch
+
+    from calibtool.train.data.dataset import Rows
+    from calibtool.train.feed import Feed, watched
+
+    rows = Rows(Stops(), np.zeros(6, np.int64), np.arange(6))
+    batches = Feed(rows, torch.device("cpu"), 1).load(np.split(np.arange(6), 3), 0)
+    with watched():
+        next(batches)
+        while any(child.is_alive() for child in multiprocessing.active_children()):
+            time.sleep(0.01)  # where torch's handler of signals would raise its own error
+
+    @watched()
+    def rest():
+        list(batches)
+
+    with pytest.raises(UsageError, match="a worker that reads the data was stopped"):
+        rest()
+    gc.collect()
+    assert "Traceback" not in capfd.readouterr().err
+
+
+class Complains(Stops):
+    """Inputs whose worker has a thread that fails, such as one that hands over a batch."""
+
+    def take(self, index):
+        import torch
+
+        if torch.utils.data.get_worker_info() is not None:
+            sys.excepthook(ValueError, ValueError("in a worker"), None)
+        return np.zeros((len(index), 2), np.float32)
+
+
+def test_workers_print_no_tracebacks(folder, capfd):
+    import torch
+
+    from calibtool.train.data.dataset import Rows
+    from calibtool.train.feed import Feed, quiet_context
+
+    rows = Rows(Complains(), np.zeros(6, np.int64), np.arange(6))
+    list(Feed(rows, torch.device("cpu"), 1).load([np.arange(6)], 0))
+    queue = quiet_context().Queue()
+    queue._reader.close()
+    queue.put("for a worker that is gone")
+    queue.close()
+    queue.join_thread()
+    assert capfd.readouterr().err == ""
 
 
 def test_a_function_that_fails_is_said_with_its_line(refused, folder):

@@ -35,7 +35,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main([*shared, "--out", str(folder / "done")]) == 0
     assert main([*shared, "--sweep", "brier", "--out", str(folder / "sweep")]) == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("calibtool.train.run.write", stop)
+        patch.setattr("calibtool.train.training.write", stop)
         assert main([*shared, *SEARCH, "--out", str(folder / "begun")]) == 2
     assert (folder / "begun" / "checkpoint.safetensors").exists()
     return folder

@@ -19,8 +19,8 @@ from calibtool.train.augment import crop, flip
 from calibtool.train.data.dataset import Data
 from calibtool.train.models.registry import build
 from calibtool.train.optimise import optimizer, schedule, scheduler
-from calibtool.train.run import cpu_threads
 from calibtool.train.settings import RECIPES, Settings, from_mapping
+from calibtool.train.training import cpu_threads
 
 FEW = ("--epochs", "3", "--batch-size", "32")
 

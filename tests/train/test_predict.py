@@ -264,7 +264,11 @@ MISTAKES = {
     "NaN": (lambda: save(x=X * np.nan), (), "new.npz: x: 4 rows have values that are NaN"),
     "no rows": (lambda: save(x=X[:0]), (), "there are no rows"),
     "no inputs": (lambda: save(z=np.zeros((4, 2, 3, 3, 3))), (), "found no inputs"),
-    "another class": (lambda: save(x=X, y=[0, 1, 7, 1]), (), "label 7 in row 2 is not one of"),
+    "another class": (
+        lambda: save(x=X, y=[0, 1, 7, 1]),
+        (),
+        "label 7 in row 2 (counting from 0) is not one of",
+    ),
     "no label": (lambda: save(x=X, y=[0, np.nan, 1, 1]), (), "1 labels are missing"),
     "fewer labels": (lambda: save(x=X, y=[0, 1]), (), "4 rows of x, but 2 of y"),
     "key of labels": (lambda: save(x=X), ("--labels", "z"), "--labels: there is no 'z'"),

@@ -99,7 +99,7 @@ MANY = ("--epochs", "5", "--batch-size", "32", "--lr", "0.05")
 KILL = """
 import json, os, sys
 import torch._dynamo
-import calibtool.train.run
+import calibtool.train.training
 from calibtool.cli.main import main
 
 codes = []

@@ -14,9 +14,19 @@ from small import blobs
 from valid import require_valid
 
 import calibtool as ct
+import calibtool.train
 from calibtool.train import load_model
 
 FEW = ("--epochs", "3", "--batch-size", "32")
+
+
+@pytest.mark.parametrize("name", calibtool.train.__all__)
+def test_public_names_are_what_they_say_whatever_was_imported_before(name):
+    """A module of this name would stand in its place once it is imported."""
+    home = Path(calibtool.train.__file__).parent
+    assert callable(getattr(calibtool.train, name))
+    assert not (home / f"{name}.py").exists()
+    assert not (home / name).exists()
 
 
 def test_a_first_try_prints_the_table_and_the_next_command_works(train, features):

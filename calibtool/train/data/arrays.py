@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -14,13 +15,7 @@ from calibtool.errors import InputError, row_name
 from calibtool.train.data.dataset import PARTS, Arrays, Data, Inputs, RawPart, Rows, parts_of
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
-from calibtool.train.data.validation import (
-    as_images,
-    kind_of,
-    require_finite,
-    require_rows,
-    settle,
-)
+from calibtool.train.data.validation import as_images, kind_of, require_finite, require_rows, settle
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 
@@ -69,23 +64,19 @@ def read_new(text: str, settings: Settings, wanted: Wanted) -> RawRows:
         wanted.require_part(text, [part for end, part in suffixes.items() if end])
     suffix = next((end for end, part in suffixes.items() if end and part == wanted.part), "")
     label = _find(table, settings.labels, LABELS, suffix)
-    ids = _find(table, settings.ids, IDS, suffix)
-    for option, column in (("labels", label), ("ids", ids)):
+    columns = {"labels": label, "ids": _find(table, settings.ids, IDS, suffix)}
+    for option, column in columns.items():
         if option in wanted.required and column is None:
             raise _missing(table, option, getattr(settings, option))
     names = _new_columns(table, settings, wanted, label, suffix)
-    inputs, kind = _inputs(table, names, settings)
-    require_rows(len(inputs), table.source, wanted.part or "prediction")
     label = label if wanted.labels else None
-    columns = [name for name in (label, ids, split) if name]
-    arrays = next(table.blocks(columns, max(table.rows, 1)), {}) if columns else {}
-    _require_as_many(table, names[0], inputs, arrays)
-    numbers = arrays[ids] if ids else np.arange(len(inputs))
+    columns |= {"labels": label, "split": split}
+    inputs, kind, found = _rows(table, settings, names, columns, wanted.part or "prediction")
     of_classes = _class_names(table, settings) if label else None
-    rows = RawRows(inputs, arrays[label] if label else None, numbers, kind, of_classes)
-    if split is None or not wanted.part:
+    rows = RawRows(inputs, found["labels"], found["ids"], kind, of_classes)
+    if found["split"] is None or not wanted.part:
         return rows
-    return rows.of_part(arrays[split], wanted.part, f"{text}: the split")
+    return rows.of_part(found["split"], wanted.part, f"{text}: the split")
 
 
 def _new_columns(
@@ -127,34 +118,44 @@ def _part(table: Reader, settings: Settings, suffix: str, part: str) -> RawPart:
     if label is None:
         raise _missing(table, "labels", settings.labels)
     names = _input_columns(table, settings, label, suffix)
-    ids = _find(table, settings.ids, IDS, suffix)
-    split = None if suffix else _find(table, settings.split, SPLIT)
-    group = _find(table, settings.group, (), suffix)
-    for option, chosen, column in (
-        ("ids", settings.ids, ids),
-        ("split", settings.split, split),
-        ("group", settings.group, group),
-    ):
-        if chosen is not None and column is None:
+    columns = {
+        "ids": _find(table, settings.ids, IDS, suffix),
+        "split": None if suffix else _find(table, settings.split, SPLIT),
+        "group": _find(table, settings.group, (), suffix),
+    }
+    for option, column in columns.items():
+        if (chosen := getattr(settings, option)) is not None and column is None:
             raise _missing(table, option, chosen)
-    others = list(dict.fromkeys(name for name in (label, ids, split, group) if name))
-    arrays = next(table.blocks(others, max(table.rows, 1)), None)
-    require_rows(0 if arrays is None else len(arrays[label]), table.source, part)
-    assert arrays is not None
+    inputs, kind, found = _rows(table, settings, names, {"labels": label, **columns}, part)
+    assert found["labels"] is not None
+    return RawPart(inputs, found["labels"], found["ids"], kind, found["split"], found["group"])
+
+
+def _rows(
+    table: Reader,
+    settings: Settings,
+    names: Sequence[str],
+    columns: Mapping[str, str | None],
+    part: str,
+) -> tuple[Inputs, str, dict[str, Any]]:
+    """Return the inputs in the columns `names`, their kind, and the arrays of other columns by what
+    they are, or None; ids are counted if there are none.
+
+    Raises InputError without rows, and for columns that have another number of rows.
+    """
+    known = list(dict.fromkeys(name for name in columns.values() if name))
+    arrays = next(table.blocks(known, max(table.rows, 1)), None) if known else {}
+    require_rows(arrays is not None, table.source, part)
     inputs, kind = _inputs(table, names, settings)
-    _require_as_many(table, names[0], inputs, arrays)
-    numbers = arrays[ids] if ids else np.arange(len(inputs))
-    parts, groups = (arrays[name] if name else None for name in (split, group))
-    return RawPart(inputs, arrays[label], numbers, kind, parts, groups)
-
-
-def _require_as_many(table: Reader, key: str, inputs: Inputs, arrays: Mapping[str, Array]) -> None:
-    """Check that columns have as many rows as the inputs; raise InputError otherwise."""
-    for name, array in arrays.items():
+    for name, array in (arrays or {}).items():
         if len(array) != len(inputs):
             raise InputError(
-                f"{table.source}: {len(inputs):,} rows of {key}, but {len(array):,} of {name}"
+                f"{table.source}: {len(inputs):,} rows of {names[0]}, but {len(array):,} of {name}"
             )
+    found = {what: arrays[name] if arrays and name else None for what, name in columns.items()}
+    if found["ids"] is None:
+        found["ids"] = np.arange(len(inputs))
+    return inputs, kind, found
 
 
 def _inputs(table: Reader, names: Sequence[str], settings: Settings) -> tuple[Inputs, str]:

@@ -20,13 +20,7 @@ from calibtool.train.data import arrays, factory_spec, images
 from calibtool.train.data.dataset import PART_NAMES, Arrays, Data, RawPart
 from calibtool.train.data.text import Texts
 from calibtool.train.data.unseen import RawRows, Wanted
-from calibtool.train.data.validation import (
-    as_images,
-    kind_of,
-    require_finite,
-    require_rows,
-    settle,
-)
+from calibtool.train.data.validation import as_images, kind_of, require_finite, require_rows, settle
 from calibtool.train.settings import Settings
 from calibtool.types import Array
 

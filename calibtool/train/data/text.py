@@ -10,7 +10,6 @@ import itertools
 import re
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -64,18 +63,12 @@ class Texts:
         return padded
 
 
-@dataclass(frozen=True, eq=False)
-class Encoded:
+class Encoded(Texts):
     """Texts as token ids of the model's own tokenizer, encoded batch by batch."""
 
-    texts: Sequence[str]
-    encode: Encode
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def keys(self) -> Sequence[str]:
-        return self.texts
+    def __init__(self, texts: Sequence[str], encode: Encode) -> None:
+        super().__init__(texts)
+        self.encode = encode
 
     def take(self, index: Array) -> Array:
         """Return (n, longest) int64 token ids."""

@@ -104,20 +104,13 @@ def settle_labels(
         labels = _whole_numbers(labels, where)
     if labels.dtype.kind not in "iubU":
         raise InputError(f"{where}: expected class ids or names, found {labels.dtype} values")
-    empty = labels == "" if labels.dtype.kind == "U" else np.zeros(len(labels), bool)
-    if empty.any():
-        raise InputError(
-            f"{where}: {int(empty.sum()):,} labels are missing, the first in "
-            f"{row_name(np.argmax(empty))}; drop those rows"
-        )
+    if labels.dtype.kind == "U":
+        _require_present(labels != "", where, "missing")
     if names is not None:
         return _by_names(labels, names, where), names
-    if labels.dtype.kind == "i" and (labels < 0).any():
-        row = int(np.argmax(labels < 0))
-        raise InputError(
-            f"{where}: label {labels[row]} in {row_name(row)} is no class; classes are 0 to K - 1, "
-            "or names. Drop rows without a label, and write -1 and 1 as 0 and 1"
-        )
+    if labels.dtype.kind == "i":
+        advice = "or names. Drop rows without a label, and write -1 and 1 as 0 and 1"
+        _require(labels >= 0, labels, where, f"is no class; classes are 0 to K - 1, {advice}")
     values, codes = np.unique(labels, return_inverse=True)
     if len(values) < 2:
         raise InputError(
@@ -164,39 +157,37 @@ def settle(
 
 
 def _whole_numbers(labels: Array, where: str) -> Array:
-    bad = ~np.isfinite(labels)
-    if bad.any():
-        raise InputError(
-            f"{where}: {int(bad.sum()):,} labels are missing (NaN), the first in "
-            f"{row_name(np.argmax(bad))}; drop those rows"
-        )
-    broken = labels != np.round(labels)
-    if broken.any():
-        row = int(np.argmax(broken))
-        raise InputError(
-            f"{where}: label {labels[row]:g} in row {row} is not a whole number; calibtool trains "
-            "classifiers"
-        )
-    far = np.abs(labels.astype(np.float64)) > LARGEST_LABEL  # which float16 cannot hold
-    if far.any():
-        row = int(np.argmax(far))
-        raise InputError(
-            f"{where}: label {labels[row]:g} in row {row} is no class; classes are 0 to K - 1"
-        )
+    _require_present(np.isfinite(labels), where, "missing (NaN)")
+    whole = labels == np.round(labels)
+    _require(whole, labels, where, "is not a whole number; calibtool trains classifiers")
+    near = np.abs(labels.astype(np.float64)) <= LARGEST_LABEL  # float16 cannot hold the bound
+    _require(near, labels, where, "is no class; classes are 0 to K - 1")
     return labels.astype(np.int64)
 
 
 def _by_names(labels: Array, names: tuple[str, ...], where: str) -> Array:
     if labels.dtype.kind in "iub":
-        bad = (labels < 0) | (labels >= len(names))
+        known = (labels >= 0) & (labels < len(names))
         codes = labels.astype(np.int64)
     else:
         ids = {name: k for k, name in enumerate(names)}
         codes = np.array([ids.get(str(label), -1) for label in labels.tolist()], np.int64)
-        bad = codes < 0
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise InputError(
-            f"{where}: label {labels[row]!s} in row {row} is not one of the {len(names)} classes"
-        )
+        known = codes >= 0
+    _require(known, labels, where, f"is not one of the {len(names)} classes")
     return codes
+
+
+def _require_present(present: Array, where: str, problem: str) -> None:
+    """Check that no label is missing; raise InputError otherwise."""
+    if not present.all():
+        raise InputError(
+            f"{where}: {int((~present).sum()):,} labels are {problem}, the first in "
+            f"{row_name(np.argmin(present))}; drop those rows"
+        )
+
+
+def _require(ok: Array, labels: Array, where: str, problem: str) -> None:
+    """Check labels; raise InputError with the first that is not `ok`, and what is wrong with it."""
+    if not ok.all():
+        row = np.argmin(ok)
+        raise InputError(f"{where}: label {labels[row]!s} in {row_name(row)} {problem}")

@@ -20,8 +20,8 @@ LOG_HALF = math.log(0.5)  # where `log_others` changes its formula, and auto_gam
 class Loss(nn.Module):
     """A loss of logits and labels.
 
-    A subclass implements `rows`, the loss of each row, and `term`, if there is one of the whole
-    batch. State that must survive a resumed run is kept in buffers, because a checkpoint saves
+    A subclass implements `rows`, the loss of each row, or `term`, one of the whole batch, or both.
+    State that must survive a resumed run is kept in buffers, because a checkpoint saves
     `state_dict()`. With a soft label t the loss is the sum over k of t_k times that of label k.
 
     Args:
@@ -92,8 +92,8 @@ class Loss(nn.Module):
         return losses.sum() / w.sum().clamp_min(torch.finfo(w.dtype).tiny)
 
     def rows(self, batch: Batch) -> Tensor:
-        """Return the losses of the labels, not weighted, in the shape of `batch.nll`."""
-        raise NotImplementedError
+        """Return the losses of the labels, not weighted, in the shape of `batch.nll`: their NLL."""
+        return batch.nll
 
     def term(self, batch: Batch) -> Tensor | None:
         """Return a term of the whole batch, which is added to the loss of each row, or None."""
@@ -102,7 +102,8 @@ class Loss(nn.Module):
     def batch(self, logits: Tensor, target: Tensor, *, weighted: bool = True) -> Batch:
         """Return logits and labels, shaped as in `forward`, as a batch."""
         logits = logits.float() if logits.dtype in HALF else logits
-        weights = self.class_weights if weighted else None
+        # nn.Module looks for a buffer after everything else has failed, which small batches feel
+        weights = self._buffers["class_weights"] if weighted else None
         weights = None if weights is None else weights.to(logits)
         make = of_logits if self.sigmoid else of_classes
         return make(logits, target, self.ignore_index, weights)

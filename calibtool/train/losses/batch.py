@@ -78,19 +78,15 @@ def of_classes(logits: Tensor, target: Tensor, ignored: int, class_weights: Tens
     Raises UsageError for shapes, labels or weights that do not fit.
     """
     soft = target.is_floating_point()
-    # the shapes that are usual, told without slicing them, which small batches would feel
-    plain = logits.ndim == 2 and target.ndim == 1 and len(logits) == len(target) and not soft
-    if not plain and (
-        logits.ndim < 2
-        or target.shape != (logits.shape if soft else logits.shape[:1] + logits.shape[2:])
-    ):
+    shape = logits.shape
+    if len(shape) < 2 or target.shape != (shape if soft else shape[:1] + shape[2:]):
         wanted = "(N, K) and (N, K)" if soft else "(N, K) and (N), or (N, K, ...) and (N, ...)"
         kind = "soft labels" if soft else "labels"
         raise UsageError(
-            f"logits of shape {tuple(logits.shape)} and {kind} of shape {tuple(target.shape)}: "
+            f"logits of shape {tuple(shape)} and {kind} of shape {tuple(target.shape)}: "
             f"they must be {wanted}; labels that are numbers of classes must be integers"
         )
-    classes = logits.shape[1]
+    classes = shape[1]
     if class_weights is not None and class_weights.shape != (classes,):
         raise UsageError(f"{len(class_weights)} class weights for {classes} classes")
     scores = torch.log_softmax(logits, 1)

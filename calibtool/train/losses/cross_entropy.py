@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from calibtool.train.losses.base import Loss
-from calibtool.train.losses.batch import Batch
 
 
 class CrossEntropyLoss(Loss):
@@ -16,6 +13,3 @@ class CrossEntropyLoss(Loss):
     >>> round(CrossEntropyLoss()(p.log(), torch.tensor([0])).item(), 4)  # log 4
     1.3863
     """
-
-    def rows(self, batch: Batch) -> Tensor:
-        return batch.nll

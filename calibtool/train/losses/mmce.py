@@ -35,9 +35,6 @@ class MMCELoss(Loss):
         check_kernel(weight, width)
         self.weight, self.width, self.squared = weight, width, squared
 
-    def rows(self, batch: Batch) -> Tensor:
-        return batch.nll
-
     def term(self, batch: Batch) -> Tensor:
         r, w, right = batch.confidences()
         square = kernel_square(r, (right - w * r) / _some(w.sum()), self.width)
@@ -63,9 +60,6 @@ class WeightedMMCELoss(Loss):
         if divided not in (1, 2):
             raise UsageError(f"divided must be 1 or 2, not {divided!r}")
         self.weight, self.width, self.divided = weight, width, divided
-
-    def rows(self, batch: Batch) -> Tensor:
-        return batch.nll
 
     def term(self, batch: Batch) -> Tensor:
         r, w, right = batch.confidences()

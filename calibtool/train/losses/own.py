@@ -14,6 +14,7 @@ from calibtool.errors import CalibtoolError, UsageError
 from calibtool.train import grammar
 from calibtool.train.data import factory_spec
 from calibtool.train.losses.spec import LossSpec
+from calibtool.types import silent
 
 
 class OwnLoss(nn.Module):
@@ -28,11 +29,7 @@ class OwnLoss(nn.Module):
     """
 
     def __init__(
-        self,
-        spec: LossSpec,
-        *,
-        classes: int,
-        class_weights: Tensor | Sequence[float] | None,
+        self, spec: LossSpec, *, classes: int, class_weights: Tensor | Sequence[float] | None
     ) -> None:
         super().__init__()
         self.what = f"--loss {spec.loss}"
@@ -67,11 +64,11 @@ class OwnLoss(nn.Module):
 
     def start_epoch(self, epoch: int, epochs: int) -> None:
         """Tell the function, if it wants to know."""
-        getattr(self.function, "start_epoch", _ignore)(epoch, epochs)
+        getattr(self.function, "start_epoch", silent)(epoch, epochs)
 
     def after_validation(self, logits: Tensor, labels: Tensor) -> None:
         """Tell the function, if it wants to know."""
-        getattr(self.function, "after_validation", _ignore)(logits, labels)
+        getattr(self.function, "after_validation", silent)(logits, labels)
 
     def _called(
         self, found: Callable[..., Any], options: dict[str, Any], offered: dict[str, Any]
@@ -90,7 +87,3 @@ class OwnLoss(nn.Module):
                 f"{self.what}: must take logits and labels, and its options by name: {error}"
             ) from error
         return partial(found, **spec.options)
-
-
-def _ignore(*_: object) -> None:
-    """Do nothing."""

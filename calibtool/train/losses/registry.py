@@ -91,10 +91,7 @@ LOSSES: dict[str, LossEntry] = {
         "FocalAutoLoss",
         {
             "least": Option(
-                0.0,
-                0,
-                100,
-                "smallest gamma; 0 gives the gradient of cross-entropy at every p",
+                0.0, 0, 100, "smallest gamma; 0 gives the gradient of cross-entropy at every p"
             )
         },
     ),
@@ -107,10 +104,7 @@ LOSSES: dict[str, LossEntry] = {
         {
             "gammas": Option((5.0, 3.0, 1.0), 0, 100, "one value more than until"),
             "until": Option(
-                (0.286, 0.714),
-                0,
-                1,
-                "rising shares of the epochs; 100 and 250 of 350",
+                (0.286, 0.714), 0, 1, "rising shares of the epochs; 100 and 250 of 350"
             ),
         },
     ),

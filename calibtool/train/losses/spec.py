@@ -69,14 +69,10 @@ def _value(where: str, value: Any, option: Option) -> Value:
             raise UsageError(f"{where} must be one number or more, as in ({option.least:g},)")
         return tuple(float(_number(where, number, option)) for number in numbers)
     if isinstance(option.default, bool):
-        return _flag(where, value)
+        if not isinstance(value, bool):
+            raise UsageError(f"{where} must be True or False, not {value!r}")
+        return value
     return _number(where, value, option)
-
-
-def _flag(where: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise UsageError(f"{where} must be True or False, not {value!r}")
-    return value
 
 
 def _number(where: str, value: Any, option: Option) -> float:

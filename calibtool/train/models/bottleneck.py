@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from calibtool.train.models.resnet import ResidualNetwork, initialise, projection
+from calibtool.train.models.resnet import ResidualNetwork, projection
 
 BLOCKS = (3, 4, 6, 3)  # per stage; He et al. 2016, table 1
 EXPANSION = 4  # channels after a block, as a multiple of those inside
@@ -48,16 +48,8 @@ class BottleneckResNet(ResidualNetwork):
         width: int = 64,
         blocks: tuple[int, ...] = BLOCKS,
     ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(shape[0], width, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        modules: list[nn.Module] = []
-        before = width
-        for stage, count in enumerate(blocks):
+        def block(stage: int, before: int, stride: int) -> tuple[nn.Module, int]:
             inside = width << stage
-            for index in range(count):
-                modules.append(Bottleneck(before, inside, 2 if stage and not index else 1))
-                before = EXPANSION * inside
-        self.blocks = nn.Sequential(*modules)
-        self.head = nn.Linear(before, classes)
-        initialise(self)
+            return Bottleneck(before, inside, stride), EXPANSION * inside
+
+        super().__init__(shape, classes, width, blocks, block)

@@ -6,7 +6,8 @@ resolution; depth = 6 n + 2. resnet20 has depth 20 and width 1, wrn-26-10 depth 
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -47,15 +48,34 @@ def projection(before: int, after: int, stride: int) -> nn.Module:
 
 
 class ResidualNetwork(nn.Module):
-    """A 3 x 3 stem, residual blocks, the mean over all positions, and a linear head.
+    """A 3 x 3 stem of `channels`, residual blocks, the mean over all positions, and a linear head.
 
-    Subclasses create the modules in this order, on which the initial weights of a seed depend.
+    The weights are those of He et al. 2015, eq. 10. `make` makes a block of a stage from the
+    channels before it and its stride, and returns it with the channels after it; the order in which
+    modules are created decides the initial weights of a seed.
     """
 
-    conv: nn.Conv2d
-    norm: nn.BatchNorm2d
-    blocks: nn.Sequential
-    head: nn.Linear
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        classes: int,
+        channels: int,
+        blocks: Sequence[int],
+        make: Callable[[int, int, int], tuple[nn.Module, int]],
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(shape[0], channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        modules: list[nn.Module] = []
+        for stage, count in enumerate(blocks):
+            for index in range(count):
+                block, channels = make(stage, channels, 2 if stage and not index else 1)
+                modules.append(block)
+        self.blocks = nn.Sequential(*modules)
+        self.head = nn.Linear(channels, classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (n, classes) logits of (n, C, H, W) images."""
@@ -76,29 +96,13 @@ class ResNet(ResidualNetwork):
         width: int = 1,
         project: bool = False,
     ) -> None:
-        super().__init__()
         if depth < 8 or (depth - 2) % 6:
             raise UsageError(
                 f"--model resnet: depth must be 6 n + 2, such as 20 or 32, not {depth}"
             )
-        widths = [16 * width, 32 * width, 64 * width]
-        self.conv = nn.Conv2d(shape[0], 16, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(16)
-        blocks: list[nn.Module] = []
-        before = 16
-        for stage, after in enumerate(widths):
-            for index in range((depth - 2) // 6):
-                stride = 2 if stage and not index else 1
-                blocks.append(Block(before, after, stride, project=project))
-                before = after
-        self.blocks = nn.Sequential(*blocks)
-        self.head = nn.Linear(before, classes)
-        initialise(self)
 
+        def block(stage: int, before: int, stride: int) -> tuple[nn.Module, int]:
+            after = 16 * width << stage
+            return Block(before, after, stride, project=project), after
 
-@torch.no_grad()
-def initialise(network: nn.Module) -> None:
-    """Initialise convolutions as in He et al. 2015, eq. 10."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        super().__init__(shape, classes, 16, 3 * [(depth - 2) // 6], block)

@@ -12,33 +12,19 @@ import torch
 
 from calibtool.errors import CalibtoolError, UsageError
 from calibtool.train import checkpoint, config, folder, gamma_search, grammar
-from calibtool.train.augment import augmentation
 from calibtool.train.data import dataset
 from calibtool.train.data.dataset import Data
 from calibtool.train.data.read import read
 from calibtool.train.data.split import Splits, split
 from calibtool.train.feed import Feed, watched
 from calibtool.train.forward import predict
-from calibtool.train.loop import TrainingState, Watch, fit, is_over
+from calibtool.train.loop import Silent, TrainingState, Watch, fit, is_over
 from calibtool.train.models import registry
 from calibtool.train.results import finished, measure, write
 from calibtool.train.settings import Settings
 from calibtool.train.start import begin
 from calibtool.train.trained import Trained
 from calibtool.train.world import World, choose_precision, open_world, seeded, threads
-
-
-class Silent:
-    """The observer that does nothing."""
-
-    def start(self, title: str, epochs: int) -> None:
-        pass
-
-    def step(self, epoch: int, step: int, steps: int, loss: float) -> None:
-        pass
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        pass
 
 
 def run(
@@ -135,7 +121,6 @@ def _train(
         world,
         watch=watch,
         save=Saver(out, settings, world),
-        augment=augmentation(settings.augment),
     )
     about |= {"epochs_trained": state.epoch, "seconds": round(time.monotonic() - began, 1)}
     if settings.patience:
