@@ -168,7 +168,9 @@ def same(a: str, b: str) -> bool:
     if NUMBER.sub("#", a) != NUMBER.sub("#", b):
         return False
     pairs = zip(NUMBER.findall(a), NUMBER.findall(b), strict=True)
-    return all(abs(float(x) - float(y)) <= max(_unit(x), ROUNDING * abs(float(x))) for x, y in pairs)
+    return all(
+        abs(float(x) - float(y)) <= max(_unit(x), ROUNDING * abs(float(x))) for x, y in pairs
+    )
 
 
 def _unit(number: str) -> float:
