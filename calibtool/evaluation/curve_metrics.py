@@ -13,6 +13,7 @@ from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.curve_shifts import CurveShifts
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
+    More,
     UnseenCell,
     acceleration,
     beyond_cuts,
@@ -207,7 +208,7 @@ class CurveMetrics:
                 pushed=spec.metric.pushed,
             )
         known = alone and not self._clustered  # the influence of single rows, in one problem
-        skew = acceleration(settled.of_cells, self.problems.fine[0]) if known else 0.0
+        skew = acceleration(settled.of_cells, self.problems.fine[0], self._more) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
 
     def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
@@ -222,11 +223,16 @@ class CurveMetrics:
             shifted = ordered(lambda cells: function(cells) + shift, every, self.settings.threads)
             replicates = list(shifted)
         else:
-            effect = influence(function, fine)
+            effect = influence(function, self._more)
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
         if spec.metric.pushed:
             replicates.append(2 * self.value[spec.name] - plain)
         return unseen.ends(replicates, self.settings.level, *spec.limits, self.problems.rows())
+
+    @cached_property
+    def _more(self) -> More:
+        """The only problem's fine cells with a little more weight."""
+        return More.of(self.problems.fine[0].cells)
 
     @cached_property
     def _few(self) -> bool:

@@ -179,6 +179,12 @@ def _solve(bend: Array, slope: Array) -> Array:
 
 
 def _cox(cells: Cells) -> tuple[Array, Array]:
+    """Return intercept and slope, (...) each, of the logistic recalibration with a free slope,
+    which two metrics ask for."""
+    return cells.once("cox", lambda: _recalibrated(cells))
+
+
+def _recalibrated(cells: Cells) -> tuple[Array, Array]:
     """Return intercept and slope, (...) each, of the logistic recalibration with a free slope."""
     known = finite_logits(cells)
     x = logit(known.centres())
