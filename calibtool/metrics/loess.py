@@ -64,7 +64,11 @@ def loess(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
         return np.repeat(smooth, len(at), axis=-1)
     share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
     share = np.clip(share, 0, 1)
-    return np.asarray(smooth[..., right - 1] * (1 - share) + smooth[..., right] * share)
+    below, above = smooth.take(right - 1, axis=-1), smooth.take(right, axis=-1)
+    below *= 1 - share
+    above *= share
+    below += above
+    return below
 
 
 def ici(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
@@ -96,7 +100,8 @@ def _gap(cells: Cells, span: float, degree: int) -> Array:
     """Return |loess - score| of each cell, (..., C), which four metrics ask for."""
 
     def compute() -> Array:
-        return np.asarray(np.abs(loess(cells, span=span, degree=degree) - cells.centres()))
+        gap = loess(cells, span=span, degree=degree) - cells.centres()
+        return np.asarray(np.abs(gap, out=gap))
 
     return cells.once(("gap of loess", span, degree), compute)
 
