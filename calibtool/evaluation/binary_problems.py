@@ -24,7 +24,7 @@ from calibtool.intervals.binomial import quantiles
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
-from calibtool.parallel import ordered
+from calibtool.parallel import Once, ordered
 from calibtool.types import Array
 
 _ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
@@ -81,7 +81,7 @@ class RowProblems:
         self._exact: list[Cells] | None = None
         self._kept: Array = np.zeros(0)
         self._resampled: list[_Resampled] = []
-        self._uniforms: dict[int, tuple[Array, Array]] = {}
+        self._uniforms = Once()
         self._design: list[float] = []  # each problem's design effect, where rows are clustered
 
     def __len__(self) -> int:
@@ -305,12 +305,13 @@ class RowProblems:
         those of its place among all information."""
         from scipy.special import ndtri
 
-        if index not in self._uniforms:
+        def draw() -> tuple[Array, Array]:
             places = self.fine[index].places(fine_count(len(self)))
             rng = generator(Stream.OUTCOMES, draws.seed, index)
             uniform = rng.random((int(places[-1]) + 1, draws.replicates))[places].T
-            self._uniforms[index] = uniform, ndtri(np.maximum(uniform, 1e-16))
-        return self._uniforms[index]
+            return uniform, ndtri(np.maximum(uniform, 1e-16))
+
+        return self._uniforms(index, draw)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are
