@@ -14,7 +14,7 @@ from calibtool.metrics.kinds import CellMetric, TwoFileMetric
 from calibtool.metrics.proper import certainty
 from calibtool.types import Array
 
-# Values of replicates worked on at a time: a quarter of a megabyte, which stays in a core's L2 cache.
+# Values of replicates worked on at a time: a quarter of a megabyte, within a core's L2 cache.
 _AT_ONCE = 1 << 15
 
 
