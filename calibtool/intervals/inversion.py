@@ -30,6 +30,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from calibtool.intervals.observed import Observed
+from calibtool.intervals.quantile import of_sorted
 from calibtool.intervals.root import root
 from calibtool.intervals.shift import Drift
 from calibtool.intervals.single_bins import outcomes, shrunk
@@ -300,7 +301,7 @@ class _Candidates:
         return np.clip(self.observed.step * grown, -self.observed.score, 1 - self.observed.score)
 
     def errors(self, curve: Curve, u: float) -> Array:
-        """Return the errors measured if the candidate at `u` of a curve is true, (R,)."""
+        """Return the errors measured if the candidate at `u` of a curve is true, (R,), sorted."""
         key = (self.name(curve, u), u)
         if key not in self.known:
             true = self.gaps(curve, u)
@@ -328,7 +329,7 @@ class _Candidates:
                 _ = self.profile.null  # made before threads ask for it
             # a thread for a single piece would take longer to be woken than small profiles do
             each = self.pool.map if self.profile.threads > 1 and len(self.pieces) > 1 else map
-            self.known[key] = np.concatenate(list(each(piece, self.pieces)))
+            self.known[key] = np.sort(np.concatenate(list(each(piece, self.pieces))))
         return self.known[key]
 
     def name(self, curve: Curve, u: float) -> str:
@@ -347,7 +348,7 @@ class _Candidates:
         tied = error * (-TIED if share < 0.5 else TIED)
 
         def excess(u: float) -> float:
-            return float(np.quantile(self.errors(curve, u), share)) - target + tied * (u == 1.0)
+            return of_sorted(self.errors(curve, u), share) - target + tied * (u == 1.0)
 
         u = root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:
