@@ -12,10 +12,10 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -47,6 +47,33 @@ def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterato
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+class Once:
+    """Results that are computed once, also where several threads ask for one at a time.
+
+    >>> once = Once()
+    >>> once("sum", lambda: 1 + 2), once("sum", lambda: 0)
+    (3, 3)
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._results: dict[Hashable, tuple[Lock, list[Any]]] = {}
+
+    def __call__(self, key: Hashable, compute: Callable[[], T]) -> T:
+        """Return the result of `key`; who asks while another thread computes it waits."""
+        with self._lock:
+            lock, result = self._results.setdefault(key, (Lock(), []))
+        with lock:
+            if not result:
+                result.append(compute())
+        known: T = result[0]
+        return known
+
+    def __reduce__(self) -> tuple[type[Once], tuple[()]]:
+        """Leave the results behind in a copy, or in what is sent to another process."""
+        return Once, ()
 
 
 def cores() -> int:

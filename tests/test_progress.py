@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 
 import pytest
 
@@ -126,3 +128,19 @@ def test_steps_tell_their_own_share_in_words():
     stages = ["reading (99 % of this step)", "after reading", "fitting"]
     assert [stage for stage, _ in told] == stages
     assert all(math.isnan(share) for _, share in told)
+
+
+def test_threads_that_ask_at_once_compute_once():
+    once, computed, asked = parallel.Once(), [], threading.Barrier(4)
+
+    def compute():
+        computed.append(1)
+        time.sleep(0.05)
+        return object()
+
+    def ask(_):
+        asked.wait()
+        return once("key", compute)
+
+    assert len(set(map(id, parallel.ordered(ask, range(4), threads=4)))) == 1
+    assert len(computed) == 1

@@ -24,7 +24,7 @@ from calibtool.intervals.binomial import quantiles
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
-from calibtool.parallel import ordered
+from calibtool.parallel import Once, ordered
 from calibtool.types import Array
 
 _ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
@@ -42,6 +42,19 @@ class BinaryProblem:
     def cells(self, *, by_weight: bool = False) -> Cells:
         """Return one cell per distinct score, or per distinct score and weight."""
         return Cells.from_rows(self.score, self.outcome, self.weights, by_weight=by_weight)
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampled:
+    """The rows of a problem in simulated data sets, whose outcomes are to be drawn.
+
+    Attributes:
+        cells: (R, C) the fine cells, with any outcomes.
+        trials: (R, C) as how many rows each cell is informative.
+    """
+
+    cells: Cells
+    trials: Array
 
 
 class RowProblems:
@@ -67,8 +80,8 @@ class RowProblems:
         self.view, self.weights = view, weights
         self._exact: list[Cells] | None = None
         self._kept: Array = np.zeros(0)
-        self._resampled_mass: list[Array] = []
-        self._uniforms: dict[int, tuple[Array, Array]] = {}
+        self._resampled: list[_Resampled] = []
+        self._uniforms = Once()
         self._design: list[float] = []  # each problem's design effect, where rows are clustered
 
     def __len__(self) -> int:
@@ -281,12 +294,10 @@ class RowProblems:
         The scores are those of `prepare`. The outcomes of a cell are binomial, of as many trials as
         its weight is informative: fewer with unequal weights, and fewer again with clusters.
         """
-        fine, n = self.fine[index], self._resampled_mass[index]
-        informative = fine.rows_per_weight / (self._design[index] if self._design else 1.0)
-        trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
+        cells, trials = self._resampled[index].cells, self._resampled[index].trials
         hits = quantiles(*self._uniform(index, draws), trials, rate)
-        y = np.divide(hits * n, trials, out=np.zeros_like(n), where=trials > 0)
-        return Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
+        hits *= cells.n
+        return cells.with_outcomes(np.divide(hits, trials, out=hits, where=trials > 0))
 
     def _uniform(self, index: int, draws: Draws) -> tuple[Array, Array]:
         """Return the uniform variables that a problem's outcomes are drawn by, and their normal
@@ -294,26 +305,35 @@ class RowProblems:
         those of its place among all information."""
         from scipy.special import ndtri
 
-        if index not in self._uniforms:
+        def draw() -> tuple[Array, Array]:
             places = self.fine[index].places(fine_count(len(self)))
             rng = generator(Stream.OUTCOMES, draws.seed, index)
             uniform = rng.random((int(places[-1]) + 1, draws.replicates))[places].T
-            self._uniforms[index] = uniform, ndtri(np.maximum(uniform, 1e-16))
-        return self._uniforms[index]
+            return uniform, ndtri(np.maximum(uniform, 1e-16))
+
+        return self._uniforms(index, draw)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are
         used."""
-        if self.view == "class" or self._resampled_mass:
+        if self.view == "class" or self._resampled:
             return
         for index, fine in enumerate(self.fine):
             size = len(fine.cells.at)
             n, *y = self.drawn(
                 index, fine.where, size, draws, threads, outcome=draws.cluster is not None
             )
-            self._resampled_mass.append(n)
             if y:
                 self._design.append(design_effect(fine, n, y[0]))
+            self._add_resampled(index, n)
+
+    def _add_resampled(self, index: int, n: Array) -> None:
+        """Keep the weights by fine cell of a problem in every simulated data set, (R, C)."""
+        fine = self.fine[index]
+        informative = fine.rows_per_weight / (self._design[index] if self._design else 1.0)
+        trials = np.where(n > 0, np.maximum(np.rint(n * informative), 1), 0)
+        cells = Cells(fine.cells.at, n, n * fine.cells.centres(), n, fine.cells.row)
+        self._resampled.append(_Resampled(cells, trials))
 
     def _simulated_labels(self, s: float, draws: Draws, threads: int) -> Iterator[Cells]:
         """Yield fine cells of labels that are drawn row by row, so that the problems of a row's

@@ -137,12 +137,12 @@ class CellProblems(RowProblems):
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets."""
-        if not self._resampled_mass:
+        if not self._resampled:
             for index, fine in enumerate(self.fine):
                 n, _ = self._drawn(
                     fine.cells, fine.rows_per_weight, draws, Stream.CELL_SCORES, index
                 )
-                self._resampled_mass.append(n)
+                self._add_resampled(index, n)
 
     def _fine(self, index: int, count: int) -> Fine:
         exact = self.exact(index)

@@ -13,6 +13,7 @@ from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.curve_shifts import CurveShifts
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_cells import (
+    More,
     UnseenCell,
     acceleration,
     beyond_cuts,
@@ -207,7 +208,7 @@ class CurveMetrics:
                 pushed=spec.metric.pushed,
             )
         known = alone and not self._clustered  # the influence of single rows, in one problem
-        skew = acceleration(settled.of_cells, self.problems.fine[0]) if known else 0.0
+        skew = acceleration(settled.of_cells, self.problems.fine[0], self._more) if known else 0.0
         return Measurement(value, replicates=replicates, acceleration=skew)
 
     def _unseen_ends(self, spec: Spec) -> unseen.Ends | None:
@@ -222,11 +223,16 @@ class CurveMetrics:
             shifted = ordered(lambda cells: function(cells) + shift, every, self.settings.threads)
             replicates = list(shifted)
         else:
-            effect = influence(function, fine)
+            effect = influence(function, self._more)
             replicates = [plain + kind.weight * effect[kind.outcome, kind.at] for kind in kinds]
         if spec.metric.pushed:
             replicates.append(2 * self.value[spec.name] - plain)
         return unseen.ends(replicates, self.settings.level, *spec.limits, self.problems.rows())
+
+    @cached_property
+    def _more(self) -> More:
+        """The only problem's fine cells with a little more weight."""
+        return More.of(self.problems.fine[0].cells)
 
     @cached_property
     def _few(self) -> bool:
@@ -268,8 +274,8 @@ class CurveMetrics:
         """Return how far noise moves a metric if the smoothed observed gap is the truth, (R,)."""
         draws, threads = self._candidate_draws(), self.settings.threads
         self.problems.prepare(draws, threads)
-        true = self._values(self.problems.truth(1.0), [spec.name], truth=True)
-        drawn = self._values(self.problems.simulated(1.0, draws, threads), [spec.name])
+        true = self._values(self.problems.truth(1.0), [spec.name], threads, truth=True)
+        drawn = self._values(self.problems.simulated(1.0, draws, threads), [spec.name], threads)
         return drawn[spec.name] - true[spec.name]
 
     # -------------------------------------------------------------- replicates
@@ -287,8 +293,8 @@ class CurveMetrics:
             if len(self.problems) == 1:  # an unseen row is added to them
                 cells = list(cells)
                 self._drawn = cells[0]
-            drawn = self._values(cells, self.specs)
-            whole = self._values((fine.cells for fine in self.problems.fine), self.specs)
+            drawn = self._values(cells, self.specs, threads)
+            whole = self._values((fine.cells for fine in self.problems.fine), self.specs, threads)
             self._replicates = {}
             for name in self.specs:
                 moved = drawn[name] + (self.value[name] - float(whole[name]))
@@ -309,28 +315,38 @@ class CurveMetrics:
         draws, threads = self._candidate_draws(), self.settings.threads
         known = self.specs | {x.name: x for x in self.counterparts.values() if x}
         errors = [name for name, spec in known.items() if spec.is_error]
-        whole = self._values((fine.cells for fine in self.problems.fine), errors)
+        whole = self._values((fine.cells for fine in self.problems.fine), errors, threads)
         seen = {name: float(whole[name]) for name in errors}
         truth: dict[str, list[float]] = {name: [] for name in errors}
         drawn: dict[str, list[Array]] = {name: [] for name in errors}
         self.problems.prepare(draws, threads)
-        unfinished, at, step = list(errors), 0, 0.0
         noise: list[Array] = []  # the mean gaps of calibrated data sets, (R,) for each problem
-        while unfinished and step <= FARTHEST:
-            step = STEPS[at] if at < len(STEPS) else step * FARTHER
-            truths = self._values(self.problems.truth(step), unfinished, truth=True)
-            cells = self.problems.simulated(step, draws, threads)
-            simulated = self._values(cells if step else _watched(cells, noise), unfinished)
-            for name in unfinished:
-                truth[name].append(float(truths[name]))
+        # threads share the candidates of one problem; of several, the work within a candidate,
+        # whose data sets take more memory
+        beside, within = (threads, 1) if len(self.problems) == 1 else (1, threads)
+
+        def measured(step: float, names: Sequence[str] = errors) -> list[dict[str, Array]]:
+            truths = self._values(self.problems.truth(step), names, within, truth=True)
+            cells = self.problems.simulated(step, draws, within)
+            return [truths, self._values(cells if step else _watched(cells, noise), names, within)]
+
+        def add(truths: dict[str, Array], simulated: dict[str, Array]) -> None:
+            for name, true in truths.items():
+                truth[name].append(float(true))
                 drawn[name].append(simulated[name])
-            at += 1
-            self.settings.progress("candidate truths", min(at / (len(STEPS) + 1), 1.0))
-            if at >= len(STEPS):
-                level = self.settings.level
-                unfinished = [
-                    e for e in unfinished if not candidates.enough(seen[e], drawn[e][-1], level)
-                ]
+            done = max(map(len, drawn.values())) / (len(STEPS) + 1)
+            self.settings.progress("candidate truths", min(done, 1.0))
+
+        def unfinished() -> list[str]:
+            level = self.settings.level
+            return [e for e in errors if not candidates.enough(seen[e], drawn[e][-1], level)]
+
+        for values in ordered(measured, STEPS, beside):
+            add(*values)
+        step = STEPS[-1]
+        while step <= FARTHEST and (names := unfinished()):
+            step *= FARTHER
+            add(*measured(step, names))
         self.settings.progress("candidate truths", 1.0)
         found = {
             name: candidates.along(
@@ -344,7 +360,7 @@ class CurveMetrics:
         return {name: shifts.raised(settled[name], found[name]) for name in errors}
 
     def _values(
-        self, cells: Iterable[Cells], names: Iterable[str], *, truth: bool = False
+        self, cells: Iterable[Cells], names: Iterable[str], threads: int, *, truth: bool = False
     ) -> dict[str, Array]:
         """Return each metric on each problem's cells, combined over the problems."""
         values: dict[str, list[Array]] = {name: [] for name in names}
@@ -356,9 +372,7 @@ class CurveMetrics:
                 spec = self._settled[name, index]
                 return spec.of_truth(of_problem) if truth else spec.of_cells(of_problem)
 
-            for name, value in zip(
-                values, ordered(work, list(values), self.settings.threads), strict=True
-            ):
+            for name, value in zip(values, ordered(work, list(values), threads), strict=True):
                 values[name].append(value)
         shares = np.array(mass)
         return {name: self.problems.combine(np.array(x), shares) for name, x in values.items()}

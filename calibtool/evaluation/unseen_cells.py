@@ -152,28 +152,50 @@ def rarer(fine: Fine) -> float:
     return min(float(_rows(fine, outcome).sum()) for outcome in unseen.OUTCOMES)
 
 
-def influence(function: Callable[[Cells], Array], fine: Fine) -> Array:
+def influence(function: Callable[[Cells], Array], more: More) -> Array:
     """Return how much a metric grows with the weight of a row, for each outcome and cell, (2, C).
 
     A numerical derivative: the error of a one-sided one goes with the step, that of rounding with
     1e-16 / step.
     """
-    cells, size = fine.cells, len(fine.cells.at)
-    step = 1e-4 * max(float(cells.total) / size, 1e-300)
-    centres = cells.centres()
-    more = step * np.eye(size)
-    base = function(Cells(cells.at, cells.n, cells.n * centres, cells.y))
-    n = cells.n + more
-    both = [
-        function(Cells(cells.at, n, n * centres, cells.y + more * outcome)) for outcome in (0, 1)
-    ]
-    return (np.array(both) - base) / step
+    both = [function(more.miss), function(more.hit)]
+    return (np.array(both) - function(more.without)) / more.step
 
 
-def acceleration(function: Callable[[Cells], Array], fine: Fine) -> float:
+@dataclass(frozen=True, eq=False)
+class More:
+    """Fine cells with a little more weight.
+
+    Metrics that are asked of the same cells compute once what they share.
+
+    Attributes:
+        step: the weight.
+        without: (C,) the cells without it.
+        miss, hit: (C, C) the cells with it added to each of them, with an outcome of 0 and of 1.
+    """
+
+    step: float
+    without: Cells
+    miss: Cells
+    hit: Cells
+
+    @classmethod
+    def of(cls, cells: Cells) -> More:
+        """Add it to cells, (C,)."""
+        size = len(cells.at)
+        step = 1e-4 * max(float(cells.total) / size, 1e-300)
+        centres = cells.centres()
+        more = step * np.eye(size)
+        without = Cells(cells.at, cells.n, cells.n * centres, cells.y)
+        n = cells.n + more
+        miss = Cells(cells.at, n, n * centres, np.broadcast_to(cells.y, n.shape))
+        return cls(step, without, miss, miss.with_outcomes(cells.y + more))
+
+
+def acceleration(function: Callable[[Cells], Array], fine: Fine, more: More) -> float:
     """Return BCa's acceleration (Efron 1987) by the influence of the rows of each outcome and
     cell."""
-    effect = influence(function, fine)
+    effect = influence(function, more)
     rows = np.stack([fine.cells.n - fine.cells.y, fine.cells.y])
     some = np.isfinite(effect) & (rows > 0)
     return bootstrap.skewness(effect[some], rows[some])

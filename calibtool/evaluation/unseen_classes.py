@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.evaluation.fine_cells import Fine
 from calibtool.evaluation.measurement import Measurement
-from calibtool.evaluation.unseen_cells import MANY, influence, surprises
+from calibtool.evaluation.unseen_cells import MANY, More, influence, surprises
 from calibtool.evaluation.unseen_rows import with_ends
 from calibtool.intervals import unseen
 from calibtool.intervals.draws import Draws
@@ -105,7 +105,8 @@ def of_classes(
     if kinds is None:  # a bootstrap of counts does, unless hardly a row surprises
         few = sum(map(surprises, fine)) < 2 * MANY
         return replace(measurement, without=FEW_OF_CELLS) if few else measurement
-    influences = [influence(of, cells) for of, cells in zip(functions, fine, strict=True)]
+    pairs = zip(functions, fine, strict=True)
+    influences = [influence(of, More.of(of_class.cells)) for of, of_class in pairs]
     places = [cells.where for cells in fine]
     moved = [replicates + kind.effect(influences, places) for kind in kinds]
     if pushed:

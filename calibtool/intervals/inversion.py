@@ -30,6 +30,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from calibtool.intervals.observed import Observed
+from calibtool.intervals.quantile import of_sorted
 from calibtool.intervals.root import root
 from calibtool.intervals.shift import Drift
 from calibtool.intervals.single_bins import outcomes, shrunk
@@ -79,13 +80,13 @@ def concentrated(z: Array, u: float) -> Array:
     """
     cut = u * np.abs(z).max()
     with np.errstate(over="ignore"):  # of coordinates next to 0, which become 0
-        return np.asarray(z * np.maximum(1 - (cut / np.where(z == 0, 1, z)) ** 2, 0))
+        return np.asarray(z * np.maximum(1 - np.square(cut / np.where(z == 0, 1, z)), 0))
 
 
 def spread(z: Array, u: float) -> Array:
     """Return `z` clipped at 1 - u of its peak: at u = 0 it is `z`, at u = 1 nothing is left."""
     peak = (1 - u) * np.abs(z).max()
-    return np.clip(z, -peak, peak)
+    return np.minimum(np.maximum(z, -peak), peak)
 
 
 def invert(
@@ -197,17 +198,22 @@ class Inversion:
         """The skewness of the noise of the coordinates with few events, (F,)."""
         return np.asarray((self._of_few**3).mean(axis=0, dtype=np.float64))
 
-    def lean(self, true: Array) -> Array:
-        """Return a sixth of the skewness that noise lacks if the true gaps are `true`, (F,): of the
-        coordinates with few events.
+    def lean(self, rate: Array) -> Array:
+        """Return a sixth of the skewness that noise lacks if the mean outcomes are `rate`, (F,): of
+        the coordinates with few events.
 
         The first term of Cornish & Fisher (1938): noise z whose skewness is off by g is mended by
         g (z^2 - 1)/6. It matters with few events: where five are expected, twelve or more have a
         chance of 0.2 % by the normal law, and of 0.5 % by Poisson's.
         """
-        q, count = self.observed.rate(true)[self.few], np.maximum(self.count[self.few], 1e-9)
-        skewness = (1 - 2 * q) / np.sqrt(np.maximum(count * q * (1 - q), 1e-12))
-        return np.asarray(np.clip(skewness - self._skewness, -2, 2) / 6)
+        q = rate[self.few]
+        skewness = (1 - 2 * q) / np.sqrt(np.maximum(self._count_of_few * q * (1 - q), 1e-12))
+        return np.asarray(np.minimum(np.maximum(skewness - self._skewness, -2), 2) / 6)
+
+    @cached_property
+    def _count_of_few(self) -> Array:
+        """The effective number of rows of the coordinates with few events, (F,)."""
+        return np.maximum(self.count[self.few], 1e-9)
 
     def _mirror(self, drawn: Array) -> None:
         """Let class 0 have what class 1 has, from the other side, where there are two."""
@@ -283,6 +289,8 @@ class _Candidates:
         self.norm, self.truth, self.side, self.pool = norm, truth, side, pool
         # gaps beyond the observed ones grow by the peak, at least by one standard deviation
         self.step = max(float(np.abs(self.observed.z).max()), 1.0)
+        self.ends = -self.observed.score, 1 - self.observed.score
+        self.any_few = bool(profile.few.any())
         self.known: dict[tuple[str, float], Array] = {}
         size = max(1, _AT_ONCE // max(self.observed.z.size, 1))
         self.pieces = [slice(low, low + size) for low in range(0, len(self.noise), size)]
@@ -297,20 +305,22 @@ class _Candidates:
         if self.side:
             others = z if curve is spread else 0
             grown = np.where(np.sign(z) == self.side, grown, others)
-        return np.clip(self.observed.step * grown, -self.observed.score, 1 - self.observed.score)
+        low, high = self.ends
+        return np.minimum(np.maximum(self.observed.step * grown, low), high)
 
     def errors(self, curve: Curve, u: float) -> Array:
-        """Return the errors measured if the candidate at `u` of a curve is true, (R,)."""
+        """Return the errors measured if the candidate at `u` of a curve is true, (R,), sorted."""
         key = (self.name(curve, u), u)
         if key not in self.known:
             true = self.gaps(curve, u)
-            scale = self.observed.spread(true).astype(self.noise.dtype)
+            rate = self.observed.rate(true)
+            scale = self.observed.spread_of(rate).astype(self.noise.dtype)
             shift = true.astype(self.noise.dtype)
             perfect = u == 1.0 and not true.any()
             masses = self.profile.drawn_mass
             few, lean = self.profile.few, None
-            if curve is concentrated and 0 < u < 1 and few.any():
-                lean = self.profile.lean(true) * scale[few]
+            if curve is concentrated and 0 < u < 1 and self.any_few:
+                lean = self.profile.lean(rate) * scale[few]
                 _ = self.profile.leaning  # made before threads ask for it
 
             def piece(at: slice) -> Array:
@@ -328,7 +338,7 @@ class _Candidates:
                 _ = self.profile.null  # made before threads ask for it
             # a thread for a single piece would take longer to be woken than small profiles do
             each = self.pool.map if self.profile.threads > 1 and len(self.pieces) > 1 else map
-            self.known[key] = np.concatenate(list(each(piece, self.pieces)))
+            self.known[key] = np.sort(np.concatenate(list(each(piece, self.pieces))))
         return self.known[key]
 
     def name(self, curve: Curve, u: float) -> str:
@@ -347,7 +357,7 @@ class _Candidates:
         tied = error * (-TIED if share < 0.5 else TIED)
 
         def excess(u: float) -> float:
-            return float(np.quantile(self.errors(curve, u), share)) - target + tied * (u == 1.0)
+            return of_sorted(self.errors(curve, u), share) - target + tied * (u == 1.0)
 
         u = root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:

@@ -31,6 +31,7 @@ class Observed:
 
     def __init__(self, gap: Array, mass: Array, score: Array, count: Array) -> None:
         self.mass, self.score, self.count = mass, score, count
+        self._rows = np.where(count > 0, count, 1)
         self.used = mass > 0
         self.steady = count * score * (1 - score) >= STEADY
         self.few = self.used & ~self.steady
@@ -45,8 +46,11 @@ class Observed:
 
     def spread(self, delta: Array) -> Array:
         """Return the standard deviation of each mean outcome if the true gaps are `delta`."""
-        q, rows = self.rate(delta), np.where(self.count > 0, self.count, 1)
-        return np.asarray(np.sqrt(q * (1 - q) / rows) * self.used)
+        return self.spread_of(self.rate(delta))
+
+    def spread_of(self, q: Array) -> Array:
+        """Return the standard deviation of each mean outcome if the means are `q`, of `rate`."""
+        return np.asarray(np.sqrt(q * (1 - q) / self._rows) * self.used)
 
     def rate(self, delta: Array) -> Array:
         """Return the mean outcomes if the true gaps are `delta`.
@@ -54,7 +58,8 @@ class Observed:
         One imagined row whose outcome is its score keeps them, and so their deviation, off 0 where
         all outcomes of a coordinate are equal.
         """
-        return np.clip(self.score + delta * self.count / (self.count + 1), 0, 1)
+        q = self.score + delta * self.count / (self.count + 1)
+        return np.minimum(np.maximum(q, 0), 1)  # `np.clip` takes twice as long of few values
 
 
 def signed_root(delta: Array, score: Array, count: Array) -> Array:

@@ -8,10 +8,12 @@ bins. They may have leading axes (replicates, classes), over which every functio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from calibtool.parallel import Once
 from calibtool.types import Array
 
 # Most copies that the smallest of weights may stand for. A share of a weight that counts as
@@ -166,14 +168,39 @@ class Cells:
     def centres(self) -> Array:
         """Return the position of each cell, (C,): its mean score, or `at` where it is empty.
 
-        It is the mean over all leading axes, so that replicates share positions.
+        It is the mean over all leading axes, so that replicates share positions. Not to be changed.
 
         >>> n, p = np.array([2.0, 0.0]), np.array([0.6, 0.0])
         >>> Cells(np.array([0.5, 1.0]), n, p, np.zeros(2)).centres()
         array([0.3, 1. ])
         """
-        total = self.summed()
-        return np.divide(total.p, total.n, out=self.at.astype(np.float64), where=total.n > 0)
+
+        def compute() -> Array:
+            n, p = self._mass(), self.p.sum(axis=tuple(range(self.p.ndim - 1)))
+            at = np.divide(p, n, out=self.at.astype(np.float64), where=n > 0)
+            at.flags.writeable = False  # of whoever asks
+            return at
+
+        return self.of_scores("centres", compute)
+
+    @cached_property
+    def once(self) -> Once:
+        """What several metrics need of these cells, each computed once."""
+        return Once()
+
+    @cached_property
+    def of_scores(self) -> Once:
+        """What is computed once of the scores and the weights alone, whatever the outcomes."""
+        return Once()
+
+    def with_outcomes(self, y: Array) -> Cells:
+        """Return the cells of the same rows with other outcomes, (..., C).
+
+        They share what is computed of their scores.
+        """
+        cells = Cells(self.at, self.n, self.p, y, self.row)
+        vars(cells)["of_scores"] = self.of_scores
+        return cells
 
     def summed(self) -> Cells:
         """Return the sums over all leading axes: one set of cells, (C,).

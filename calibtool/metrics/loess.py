@@ -6,7 +6,7 @@ All are functions of cells. A weight counts as that many rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -46,24 +46,29 @@ def loess(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
     at = cells.centres()
     weight = cells.summed().n
     pooled = coarsen(cells, weight)
-    knots = _knots(at, weight)
-    reach = _reach(at, weight, knots, _share(cells, span))
     x = pooled.centres()
-    smooth = _local(pooled, x, knots, reach, degree)
-    if smooth.ndim == 1:
+    lead = np.broadcast_shapes(cells.n.shape[:-1], cells.y.shape[:-1])
 
-        def curve(points: Array) -> Array:
-            return _local(
-                pooled, x, points, _reach(at, weight, points, _share(cells, span)), degree
-            )
+    def local(knots: Array) -> _Local:
+        reach = _reach(at, weight, knots, _share(cells, span))
+        return _Local.of(np.broadcast_to(pooled.n, (*lead, len(x))), x, knots, reach, degree)
 
-        return np.interp(at, *_refined(at[weight > 0], knots, smooth, curve))
+    fit = cells.of_scores(("loess", span, degree, lead), lambda: local(_knots(at, weight)))
+    y = np.broadcast_to(pooled.y, (*lead, len(x)))
+    knots, smooth = fit.knots, fit.smooth(y)
+    if not lead:
+        refined = _refined(at[weight > 0], knots, smooth, lambda knots: local(knots).smooth(y))
+        return np.interp(at, *refined)
     right = np.clip(np.searchsorted(knots, at), 1, max(len(knots) - 1, 1))
     if len(knots) == 1:
         return np.repeat(smooth, len(at), axis=-1)
     share = (at - knots[right - 1]) / (knots[right] - knots[right - 1])
     share = np.clip(share, 0, 1)
-    return np.asarray(smooth[..., right - 1] * (1 - share) + smooth[..., right] * share)
+    below, above = smooth.take(right - 1, axis=-1), smooth.take(right, axis=-1)
+    below *= 1 - share
+    above *= share
+    below += above
+    return below
 
 
 def ici(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
@@ -77,12 +82,12 @@ def ici(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
 
 def e50(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
     """Return the median |loess(p) - p| over rows (Austin & Steyerberg 2019)."""
-    return _quantile(_gap(cells, span, degree), cells.n, 0.5)
+    return _quantile(cells, span, degree, 0.5)
 
 
 def e90(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
     """Return the 90th percentile of |loess(p) - p| over rows (Austin & Steyerberg 2019)."""
-    return _quantile(_gap(cells, span, degree), cells.n, 0.9)
+    return _quantile(cells, span, degree, 0.9)
 
 
 def emax(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
@@ -91,17 +96,32 @@ def emax(cells: Cells, *, span: float = 0.75, degree: int = 2) -> Array:
     return np.asarray(np.where(cells.n > 0, gap, 0.0).max(-1))
 
 
-@lru_cache(maxsize=2)  # the four metrics ask for the same cells one after the other
 def _gap(cells: Cells, span: float, degree: int) -> Array:
-    """Return |loess - score| of each cell, (..., C)."""
-    return np.asarray(np.abs(loess(cells, span=span, degree=degree) - cells.centres()))
+    """Return |loess - score| of each cell, (..., C), which four metrics ask for."""
+
+    def compute() -> Array:
+        gap = loess(cells, span=span, degree=degree) - cells.centres()
+        return np.asarray(np.abs(gap, out=gap))
+
+    return cells.once(("gap of loess", span, degree), compute)
 
 
-def _quantile(values: Array, weight: Array, share: float) -> Array:
-    """Return the weighted quantile over the last axis; the mean of two where it falls between."""
-    order = np.argsort(values, axis=-1)
-    values = np.take_along_axis(values, order, -1)
-    below = np.cumsum(np.take_along_axis(np.broadcast_to(weight, values.shape), order, -1), -1)
+def _sorted_gap(cells: Cells, span: float, degree: int) -> tuple[Array, Array]:
+    """Return |loess - score|, sorted, and the weight of the cells up to each, (..., C) each."""
+
+    def compute() -> tuple[Array, Array]:
+        gap = _gap(cells, span, degree)
+        order = np.argsort(gap, axis=-1)
+        weight = np.take_along_axis(np.broadcast_to(cells.n, gap.shape), order, -1)
+        return np.take_along_axis(gap, order, -1), np.cumsum(weight, -1)
+
+    return cells.once(("sorted gap of loess", span, degree), compute)
+
+
+def _quantile(cells: Cells, span: float, degree: int, share: float) -> Array:
+    """Return a weighted quantile of |loess - score|, (...); the mean of two where it falls between
+    them."""
+    values, below = _sorted_gap(cells, span, degree)
     wanted = share * below[..., -1:]
     slack = 1e-12 * below[..., -1:]  # the rounding of the cumulative sum
     picked = [(below < wanted - slack).sum(-1), (below <= wanted + slack).sum(-1)]
@@ -176,56 +196,90 @@ def _reach(at: Array, weight: Array, knots: Array, span: float) -> Array:
     return np.asarray(np.maximum(high * max(span, 1.0), 1e-9))
 
 
-def _local(cells: Cells, x: Array, knots: Array, reach: Array, degree: int) -> Array:
-    """Return the value of each local polynomial at its knot, (..., knots).
+@dataclass(frozen=True, eq=False)
+class _Local:
+    """Local polynomials at knots, up to the outcomes.
 
     The normal equations need the moments sum w n d^j and sum w y d^j of the distances d, over all
-    cells: one matrix product per power, for all replicates at once.
+    cells: one matrix product per power, for all replicates at once. They are solved by elimination
+    from the highest power down, of which only what is done to the outcomes is left to do. A power
+    that is not determined (too few distinct scores in reach) is left out.
+
+    Attributes:
+        knots: (k,) the knots.
+        powers: w d^j, (k, C) for j = 0..degree.
+        factors: by (power, lower power), the share of an equation that is taken off a lower one,
+            (R, k).
+        total: (R, k) the weight within reach.
+        left: (R, k) what is left of it in the equation of the constant term.
     """
-    apart = (x - knots[:, None]) / reach[:, None]
-    fall = np.maximum(1 - np.abs(apart * apart * apart), 0)
-    powers = [fall * fall * fall]
-    for _ in range(2 * degree):
-        powers.append(powers[-1] * apart)
-    lead = np.broadcast_shapes(cells.n.shape[:-1], cells.y.shape[:-1])
-    n = np.broadcast_to(cells.n, (*lead, len(x))).reshape(-1, len(x))
-    y = np.broadcast_to(cells.y, (*lead, len(x))).reshape(-1, len(x))
-    out = np.empty((len(n), len(knots)))
-    for low in range(0, len(n), _AT_ONCE):
-        at = slice(low, low + _AT_ONCE)
-        moments = [n[at] @ power.T for power in powers]
-        sums = [y[at] @ power.T for power in powers[: degree + 1]]
-        out[at] = _level(moments, sums, degree)
-    return out.reshape(*lead, len(knots))
+
+    knots: Array
+    powers: list[Array]
+    factors: dict[tuple[int, int], Array]
+    total: Array
+    left: Array
+
+    @classmethod
+    def of(cls, n: Array, x: Array, knots: Array, reach: Array, degree: int) -> _Local:
+        """Fit polynomials of a degree to cells of weights `n`, (..., C), at `x`, (C,)."""
+        apart = (x - knots[:, None]) / reach[:, None]
+        fall = np.maximum(1 - np.abs(apart * apart * apart), 0)
+        powers = [fall * fall * fall]
+        for _ in range(2 * degree):
+            powers.append(powers[-1] * apart)
+        n = n.reshape(-1, len(x))
+        shape = (len(n), len(knots))
+        total, left = np.empty(shape), np.empty(shape)
+        factors = {(k, i): np.empty(shape) for k in range(degree, 0, -1) for i in range(k)}
+        for low in range(0, len(n), _AT_ONCE):
+            at = slice(low, low + _AT_ONCE)
+            moments = [n[at] @ power.T for power in powers]
+            total[at] = np.maximum(moments[0], 1e-300)
+            left[at] = _eliminated(
+                moments, total[at], {key: factor[at] for key, factor in factors.items()}, degree
+            )
+        return cls(knots, powers[: degree + 1], factors, total, left)
+
+    def smooth(self, y: Array) -> Array:
+        """Return the value of each polynomial at its knot, (..., k), with outcomes (..., C)."""
+        lead, y = y.shape[:-1], y.reshape(-1, y.shape[-1])
+        out = np.empty(self.total.shape)
+        for low in range(0, len(y), _AT_ONCE):
+            at = slice(low, low + _AT_ONCE)
+            sums = [y[at] @ power.T for power in self.powers]
+            first = sums[0]
+            for (k, i), factor in self.factors.items():
+                sums[i] = sums[i] - factor[at] * sums[k]
+            total, left = self.total[at], self.left[at]
+            value = sums[0] / np.maximum(left, 1e-300)
+            out[at] = np.where(left > 1e-10 * total, value, first / total)
+        return out.reshape(*lead, len(self.knots))
 
 
-def _level(moments: list[Array], sums: list[Array], degree: int) -> Array:
-    """Return the constant term of each local polynomial, its value at the knot.
-
-    The normal equations are solved by elimination from the highest power down. A power that is not
-    determined (too few distinct scores in reach) is left out.
+def _eliminated(
+    moments: list[Array], total: Array, factors: dict[tuple[int, int], Array], degree: int
+) -> Array:
+    """Return what is left of the weight in the equation of the constant term, (R, k), and fill in
+    the factors by which the others were taken off.
 
     Args:
         moments: sums of n d^j for j = 0..2 degree.
-        sums: sums of y d^j for j = 0..degree.
+        total: the first of them, above 0.
+        factors: filled in, by (power, lower power).
         degree: of the polynomials.
     """
-    size = degree + 1
-    a = [[moments[i + j] for j in range(size)] for i in range(size)]
-    b = list(sums)
-    total = np.maximum(moments[0], 1e-300)
+    a = [[moments[i + j] for j in range(degree + 1)] for i in range(degree + 1)]
     for k in range(degree, 0, -1):
         pivot = a[k][k]
         sure = pivot > 1e-10 * total
         scale = np.divide(1.0, pivot, out=np.zeros_like(pivot), where=sure)
         for i in range(k):
-            factor = a[i][k] * scale
-            b[i] = b[i] - factor * b[k]
+            factor = factors[k, i]
+            np.multiply(a[i][k], scale, out=factor)
             for j in range(k):
                 a[i][j] = a[i][j] - factor * a[k][j]
-    low = np.maximum(a[0][0], 1e-300)
-    fallback = np.divide(sums[0], total)
-    return np.where(a[0][0] > 1e-10 * total, b[0] / low, fallback)
+    return a[0][0]
 
 
 LOESS: tuple[CellMetric, ...] = (

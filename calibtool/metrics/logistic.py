@@ -133,16 +133,27 @@ def _newton(
 
     def derivatives(at: Array, where: Array) -> tuple[Array, Array, Array]:
         """Return log-likelihood, gradient and information of replicates `at`, at betas `where`."""
+        weight, ones = (n, y) if len(at) == len(n) else (n[at], y[at])
         change = where @ basis.T
         eta = offset + change
-        small = np.exp(-np.abs(eta))  # at most 1: neither sign of eta overflows
-        mean = np.where(eta >= 0, 1.0, small) / (1 + small)
-        soft = np.maximum(eta, 0) + np.log1p(small)
+        small = np.abs(eta)
+        np.exp(np.negative(small, out=small), out=small)  # at most 1: no sign of eta overflows
+        whole = 1 + small
+        mean = np.where(eta >= 0, 1.0, small)
+        mean /= whole
         # the difference to the unchanged scores, term by term: it is small beside either
-        value = (y[at] * change - n[at] * (soft - base)).sum(-1) + (tilt[at] * where).sum(-1)
-        slope = (y[at] - n[at] * mean) @ basis + tilt[at]
-        spread = n[at] * (small / (1 + small) ** 2)
-        return value, slope, (spread @ products).reshape(-1, k, k)
+        loss = np.maximum(eta, 0, out=eta)
+        loss += np.log1p(small)
+        loss -= base
+        loss *= weight
+        change *= ones
+        change -= loss
+        value = change.sum(-1) + (tilt[at] * where).sum(-1)
+        mean *= weight
+        slope = np.subtract(ones, mean, out=mean) @ basis + tilt[at]
+        small /= np.square(whole, out=whole)
+        small *= weight
+        return value, slope, (small @ products).reshape(-1, k, k)
 
     live = np.arange(len(n))
     value, slope, bend = derivatives(live, beta)
@@ -179,6 +190,12 @@ def _solve(bend: Array, slope: Array) -> Array:
 
 
 def _cox(cells: Cells) -> tuple[Array, Array]:
+    """Return intercept and slope, (...) each, of the logistic recalibration with a free slope,
+    which two metrics ask for."""
+    return cells.once("cox", lambda: _recalibrated(cells))
+
+
+def _recalibrated(cells: Cells) -> tuple[Array, Array]:
     """Return intercept and slope, (...) each, of the logistic recalibration with a free slope."""
     known = finite_logits(cells)
     x = logit(known.centres())

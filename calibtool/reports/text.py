@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from io import StringIO
+from itertools import groupby
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -69,19 +70,54 @@ def _grid(table: Table, width: int) -> Grid:
         )
     room = width - sum(need[1:]) - gap * (len(need) - 1)
     names = names and room >= cell_len(table.titles[0])
+    if len(table.cells) > 1 and _fits(table, width, gap):
+        _add_blocks(grid, table)
+        return grid
     for row, cells in enumerate(table.cells):
-        toned = [
-            Text(cell, style=STYLES[table.tones[row, column]])
-            if (row, column) in table.tones
-            else cell
-            for column, cell in enumerate(cells)
-        ]
-        style = STYLES[table.tones.get((row, None), "")]
+        toned, style = _toned(table, row), _style(table, row)
         if names and room < cell_len(cells[0]) <= width and " " not in cells[0].strip():
             grid.add_row(f"\0{row}", style=style)
             toned[0] = ""
         grid.add_row(*toned, style=style)
     return grid
+
+
+def _toned(table: Table, row: int) -> list[Text | str]:
+    """Return the cells of a row, with their tones."""
+    return [
+        Text(cell, style=STYLES[table.tones[row, column]]) if (row, column) in table.tones else cell
+        for column, cell in enumerate(table.cells[row])
+    ]
+
+
+def _style(table: Table, row: int) -> str:
+    """Return the style of a whole row."""
+    return STYLES[table.tones.get((row, None), "")]
+
+
+def _fits(table: Table, width: int, gap: int) -> bool:
+    """Return whether every row takes one line: nothing has to break, nor stand on its own."""
+    if any(len(row) != len(table.titles) or "\n" in "".join(row) for row in table.cells):
+        return False
+    titles = [title.split("\n") for title in table.titles]
+    columns = zip(*table.cells, strict=True)
+    widths = [max(map(cell_len, (*t, *c))) for t, c in zip(titles, columns, strict=True)]
+    return sum(widths) + gap * (len(widths) - 1) <= width
+
+
+def _add_blocks(grid: Grid, table: Table) -> None:
+    """Add rows of one style as one row of many lines, which rich lays out three times as fast."""
+    toned = {row for row, column in table.tones if column is not None}
+
+    def block(row: int) -> tuple[str, int | None]:
+        return _style(table, row), row if row in toned else None
+
+    for (style, alone), rows in groupby(range(len(table.cells)), block):
+        if alone is None:
+            columns = zip(*(table.cells[row] for row in rows), strict=True)
+            grid.add_row(*map("\n".join, columns), style=style)
+        else:
+            grid.add_row(*_toned(table, alone), style=style)
 
 
 def _breaks(table: Table, title: str) -> bool:

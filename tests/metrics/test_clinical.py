@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -279,3 +281,36 @@ def test_edges_of_the_belt_lie_on_the_likelihood_ratio_that_was_asked_for():
 
     assert fall(found.low[0][2]) == pytest.approx(reach, rel=0.02)
     assert fall(found.high[0][2]) == pytest.approx(reach, rel=0.02)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_cells_that_share_their_scores_are_measured_as_others_are(metric):
+    p, y = draw(400)
+    cells = Cells.from_rows(p, y)
+    n = rng(1).poisson(1.0, (30, len(cells.at))).astype(float)
+    drawn = Cells(cells.at, n, n * cells.at, rng(2).binomial(n.astype(int), cells.at).astype(float))
+    metric(drawn)
+    other = rng(3).binomial(n.astype(int), 0.5).astype(float)
+    fresh = metric(Cells(cells.at, n, n * cells.at, other))
+    assert np.array_equal(metric(drawn.with_outcomes(other)), fresh, equal_nan=True)
+
+
+def test_what_does_not_depend_on_outcomes_is_fitted_once(monkeypatch):
+    fits = []
+    of = loess._Local.of
+    monkeypatch.setattr(loess._Local, "of", lambda *a: fits.append(1) or of(*a))
+    p, y = draw(200)
+    n = rng(1).poisson(1.0, (30, 200)).astype(float)
+    cells = Cells.from_rows(p, y)
+    cells = Cells(cells.at, n, n * cells.at, n / 2)
+    for candidate in (cells, cells.with_outcomes(n / 3), cells.with_outcomes(n / 4)):
+        for metric in (loess.ici, loess.e50, loess.e90, loess.emax):
+            metric(candidate)
+    assert len(fits) == 1
+
+
+def test_cells_are_sent_without_what_was_computed_of_them():
+    p, y = draw(50)
+    cells = Cells.from_rows(p, y)
+    before = loess.ici(cells)
+    assert loess.ici(pickle.loads(pickle.dumps(cells))) == before

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from calibtool.reports import render as rendering
+from calibtool.reports import text
 from calibtool.reports.render import FORMATS, TABLES, render
 from calibtool.reports.table import Finding, Note, Table
 from calibtool.types import Shown
@@ -184,3 +185,21 @@ def test_a_name_is_never_cut_where_it_fits_the_terminal(width, says, colour):
     lines = [line.rstrip() for line in re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()]
     assert set(says) <= set(lines)
     assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("width", [20, 40, 60, 80])
+def test_blocks_of_rows_are_laid_out_as_the_rows_are(monkeypatch, width, colour):
+    cells = [[f"2026-01-{k:02}", f"{k / 7:.4f}", "", "[0.1, 0.2]"] for k in range(1, 30)]
+    titles = ["day", "confi-\ndence", "note", "95 % interval"]
+    tones = {(3, None): "alarm", (4, None): "alarm", (9, 1): "bad", (29, None): "quiet"}
+    toy = Table("calibtool-toy", "Toy", titles, cells, [], "toys", tones=tones)
+    in_blocks = text.render(toy, width=width, colour=colour)
+    monkeypatch.setattr(text, "_fits", lambda *_: False)
+    assert in_blocks == text.render(toy, width=width, colour=colour)
+
+
+def test_a_table_of_many_rows_that_fit_is_one_block():
+    cells = [[str(k), "0.5"] for k in range(100)]
+    toy = Table("calibtool-toy", "Toy", ["day", "ece"], cells, [], "toys")
+    assert text._grid(toy, 80).row_count == 1

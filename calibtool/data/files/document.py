@@ -18,6 +18,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -271,11 +272,17 @@ class Entry:
         return self.value
 
     def _below(self, key: str) -> str:
-        named = key if re.fullmatch(r"[\w-]{1,60}", key) else f"[{shown(key)}]"
+        named = _named(key)
         return f"{self.keys}{'.' if self.keys and named == key else ''}{named}"
 
     def _item(self, k: int) -> Entry:
         return Entry(self.value[k], self.document, f"{self.keys}[{k}]")
+
+
+@lru_cache(maxsize=256)  # files of one kind have the same keys
+def _named(key: str) -> str:
+    """Return a key as it stands in `keys`."""
+    return key if re.fullmatch(r"[\w-]{1,60}", key) else f"[{shown(key)}]"
 
 
 def deeper(content: Any, levels: int) -> bool:
@@ -286,12 +293,10 @@ def deeper(content: Any, levels: int) -> bool:
     """
     level = [content] if isinstance(content, (dict, list)) else []
     for _ in range(levels):
-        level = [
-            child
-            for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, (dict, list))
-        ]
+        groups = [parent.values() if isinstance(parent, dict) else parent for parent in level]
+        # most lists are of numbers alone, which need no look at each
+        some = [group for group in groups if not {dict, list}.isdisjoint(map(type, group))]
+        level = [child for group in some for child in group if isinstance(child, (dict, list))]
         if not level:
             return False
     return bool(level)

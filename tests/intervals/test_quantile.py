@@ -1,0 +1,24 @@
+"""Quantiles of sorted values are those of NumPy, to the bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calibtool.intervals.quantile import of_sorted
+from calibtool.types import Array
+
+SHARES = (0.0, 0.025, 0.5, 0.75, 0.9975, 1.0)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 401, 1000])
+def test_every_bit_is_that_of_numpy(kind: type[np.floating], rows: int) -> None:
+    rng = np.random.default_rng(rows)
+    for share in [*SHARES, *rng.random(50).tolist()]:
+        values: Array = rng.standard_normal(rows).astype(kind)
+        assert of_sorted(np.sort(values), share) == float(np.quantile(values, share))
+
+
+def test_a_value_that_is_not_defined_leaves_no_quantile() -> None:
+    assert np.isnan(of_sorted(np.sort(np.array([1.0, np.nan, 0.0])), 0.5))
