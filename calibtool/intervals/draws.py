@@ -357,7 +357,7 @@ class _Part:
         self.present, self.source = target[self.starts], source
         # rows of weight 1 add their drawn weight itself: no product is needed
         self.values = {
-            kind: None if (value == 1).all() else value[:, None] for kind, value in values.items()
+            kind: None if (value == 1).all() else value for kind, value in values.items()
         }
 
     def sums(self, drawn: Array) -> dict[int, Array]:
@@ -368,11 +368,15 @@ class _Part:
         width = math.gcd(replicates, _COLUMNS)
         narrow, first = drawn.reshape(-1, width), self.source * (replicates // width)
         out = {kind: np.empty((len(self.starts), replicates), np.float32) for kind in self.values}
+        factors = {  # as wide as a gather, for products without a broadcast of so few columns
+            kind: None if value is None else value.repeat(width).reshape(-1, width)
+            for kind, value in self.values.items()
+        }
         for piece in range(replicates // width):
             weights = narrow.take(first + piece, axis=0)
             at = slice(piece * width, (piece + 1) * width)
-            for kind, value in self.values.items():
-                weighted = weights if value is None else weights * value
+            for kind, factor in factors.items():
+                weighted = weights if factor is None else weights * factor
                 out[kind][:, at] = np.add.reduceat(weighted, self.starts, axis=0)
         return out
 
