@@ -16,7 +16,6 @@ from calibtool.errors import InputError
 from calibtool.evaluation import costs
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.evaluate_cells import evaluate_cells
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.notices import (
     NO_WEIGHT,
@@ -30,8 +29,6 @@ from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import Results, bias_of, digest_of
 from calibtool.evaluation.row_pass import collect_rows, reduce_ood
-from calibtool.evaluation.split_results import SplitResults
-from calibtool.evaluation.subsample import draw_rows
 from calibtool.evaluation.wording import read
 from calibtool.intervals.difference import Discordant
 from calibtool.intervals.shares import design_effects
@@ -49,10 +46,15 @@ def evaluate_variants(request: Request) -> Results:
 
     Raises InputError, UsageError.
     """
+    if not (request.from_cells or request.is_split):
+        return evaluate_rows(request)
+    from calibtool.evaluation.evaluate_cells import evaluate_cells  # rows in memory need none of it
+
     if request.from_cells:
         return evaluate_cells(request)
-    if not request.is_split:
-        return evaluate_rows(request)
+    from calibtool.evaluation.split_results import SplitResults
+    from calibtool.evaluation.subsample import draw_rows
+
     sampled = [not streams([spec]) for spec in request.specs]
     pairs = list(zip(request.specs, sampled, strict=True))
     whole = tuple(spec for spec, drawn in pairs if not drawn)
