@@ -30,6 +30,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from calibtool.intervals.observed import Observed
+from calibtool.intervals.quantiles import quantiles
 from calibtool.intervals.root import root
 from calibtool.intervals.shift import Drift
 from calibtool.intervals.single_bins import outcomes, shrunk
@@ -347,7 +348,8 @@ class _Candidates:
         tied = error * (-TIED if share < 0.5 else TIED)
 
         def excess(u: float) -> float:
-            return float(np.quantile(self.errors(curve, u), share)) - target + tied * (u == 1.0)
+            (reached,) = quantiles(self.errors(curve, u), [share])
+            return reached - target + tied * (u == 1.0)
 
         u = root(excess, [at for name, at in self.known if name in (curve.__name__, "both")])
         if u == 1.0:

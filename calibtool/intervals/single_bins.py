@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.intervals import beta
+from calibtool.intervals.quantiles import quantiles
 from calibtool.types import Array
 
 # Smallest variance of the number of outcomes of a bin, n q (1 - q), at which its own interval may
@@ -172,7 +173,7 @@ def shrunk(z: Array, noise: Array, steady: Array, tail: float) -> tuple[Array, f
     Returns standardised gaps, 0 where not steady, and the p-value of the largest steady gap.
     """
     peaks = np.abs(noise[:, steady]).max(axis=1)
-    band = float(np.quantile(peaks, 1 - tail))
+    (band,) = quantiles(peaks, [1 - tail])
     largest = float(np.abs(z[steady]).max())
     p_value = (1 + int(np.count_nonzero(peaks >= largest))) / (1 + len(peaks))
     left = np.where(steady, np.sign(z) * np.maximum(np.abs(z) - band, 0), 0)
