@@ -154,7 +154,9 @@ class Work:
         self.progress = progress
         self.waiting = dict(costs)
         self.total = math.fsum(cost for cost in costs.values() if not math.isnan(cost))
-        self.parts: list[Part] = []
+        self.parts: list[Part] = []  # that have begun, and had not ended when last looked at
+        # of the others: the seconds spent, and the seconds and the costs where these are known
+        self.ended = self.measured = self.done = 0.0
         self.current: Part | None = None
         self.most = 0.0
         self.lock = Lock()
@@ -197,17 +199,35 @@ class Work:
             self.progress(stage, share)
 
     def _share(self) -> float:
-        parts, waiting = list(self.parts), list(self.waiting.values())
-        known = [part for part in parts if part.took is None or not math.isnan(part.cost)]
-        if math.isnan(sum(waiting) + sum(part.cost for part in known)):
+        self._count_ended()
+        parts, waiting = self.parts, self.waiting.values()
+        if math.isnan(sum(waiting) + sum(part.cost for part in parts)):
             return math.nan
-        measured = math.fsum(part.spent for part in known if part.done)
+        spent = [part.spent for part in parts]
+        shares = [part.done for part in parts]
+        measured = self.measured + math.fsum(
+            s for s, done in zip(spent, shares, strict=True) if done
+        )
+        done = self.done + math.fsum(shares)
         prior = PRIOR * self.total
-        done = math.fsum(part.done for part in known)
         pace = (prior + measured) / (prior + done) if prior + done else 1.0
-        spent = math.fsum(part.spent for part in parts)
         rest = math.fsum(part.rest(pace) for part in parts) + pace * math.fsum(waiting)
-        return spent / (spent + rest) if spent + rest else 0.0
+        total = self.ended + math.fsum(spent)
+        return total / (total + rest) if total + rest else 0.0
+
+    def _count_ended(self) -> None:
+        """Add up the parts that have ended: of a thousand, few are at work at a time."""
+        running = []
+        for part in self.parts:
+            took = part.took
+            if took is None:
+                running.append(part)
+                continue
+            self.ended += took
+            if part.cost and not math.isnan(part.cost):
+                self.measured += took
+                self.done += part.cost
+        self.parts = running
 
 
 def parts_alike(count: int) -> dict[str, float]:

@@ -100,9 +100,7 @@ def evaluate(
     calibtool evaluate 'scores/*.parquet' --score p --labels clicked
     calibtool evaluate a.npz b.npz --metrics paper --format latex --percent
     """
-    from calibtool.calibrators.fit import load_calibrator
     from calibtool.cli import output as out
-    from calibtool.cli.sets import report_on
     from calibtool.metrics.resolve import beside_background
     from calibtool.metrics.spec import parse_list
 
@@ -110,12 +108,14 @@ def evaluate(
     beside = side_by_side.wanted(context)
     layout = {name: options.pop(name) for name in side_by_side.LAYOUT}
     if sets:
+        from calibtool.cli.sets import report_on
+
         out.show(report_on(files[0], sets, by, options), format_, output)
         return
     _require_possible(context)
     # before anything is opened: a mistyped metric costs no reading and no cluster
     specs = parse_list(_default(by, options) if metrics is None else metrics)
-    fitted: list[Any] = [load_calibrator(path) for path in calibrator] or [None]
+    fitted = _loaded(calibrator) or [None]
     if not (library or conventions or by or plot):
         each = fitted * len(files) if len(fitted) == 1 else fitted
         reports = _reports(files, specs, each, ood, background, options)
@@ -139,6 +139,15 @@ def evaluate(
     report, drawn = _drawn(source, specs, fitted[0], other, output, options)
     text = _rendered(report, [report], format_, output, signatures=signatures)
     out.emit(text + drawn, output)
+
+
+def _loaded(paths: Sequence[str]) -> list[Any]:
+    """Return the calibrators in files."""
+    if not paths:
+        return []
+    from calibtool.calibrators.fit import load_calibrator
+
+    return [load_calibrator(path) for path in paths]
 
 
 def _drawn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -16,7 +16,6 @@ from calibtool.errors import InputError
 from calibtool.evaluation import costs
 from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.evaluate_cells import evaluate_cells
 from calibtool.evaluation.from_rows import measure_rows
 from calibtool.evaluation.notices import (
     NO_WEIGHT,
@@ -25,15 +24,11 @@ from calibtool.evaluation.notices import (
     too_few_rows,
     without_interval,
 )
-from calibtool.evaluation.pairs import UnseenPairs, discordant, reach
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import Results, bias_of, digest_of
 from calibtool.evaluation.row_pass import collect_rows, reduce_ood
-from calibtool.evaluation.split_results import SplitResults
-from calibtool.evaluation.subsample import draw_rows
 from calibtool.evaluation.wording import read
-from calibtool.intervals.difference import Discordant
 from calibtool.intervals.shares import design_effects
 from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.spec import Spec
@@ -42,6 +37,10 @@ from calibtool.streaming.layout import streams
 from calibtool.streaming.passes import STREAMED_ROWS, max_rows
 from calibtool.types import Array
 
+if TYPE_CHECKING:
+    from calibtool.evaluation.pairs import UnseenPairs
+    from calibtool.intervals.difference import Discordant
+
 
 def evaluate_variants(request: Request) -> Results:
     """Measure every variant of a request: from cells where `request.from_cells` says so, otherwise
@@ -49,10 +48,15 @@ def evaluate_variants(request: Request) -> Results:
 
     Raises InputError, UsageError.
     """
+    if not (request.from_cells or request.is_split):
+        return evaluate_rows(request)
+    from calibtool.evaluation.evaluate_cells import evaluate_cells  # rows in memory need none of it
+
     if request.from_cells:
         return evaluate_cells(request)
-    if not request.is_split:
-        return evaluate_rows(request)
+    from calibtool.evaluation.split_results import SplitResults
+    from calibtool.evaluation.subsample import draw_rows
+
     sampled = [not streams([spec]) for spec in request.specs]
     pairs = list(zip(request.specs, sampled, strict=True))
     whole = tuple(spec for spec, drawn in pairs if not drawn)
@@ -144,6 +148,8 @@ class RowResults(Results):
 
     def reach(self, number: int, variant: int, since: int) -> float | None:
         """Return how far apart the true errors of two variants may be, by their paired rows."""
+        from calibtool.evaluation.pairs import reach
+
         draws = self.settings.draws
         before, after = self.measured[since][number], self.measured[variant][number]
         edges = before.edges, after.edges
@@ -153,6 +159,8 @@ class RowResults(Results):
 
     def discordant(self, number: int, variant: int, since: int) -> Discordant | None:
         """Return how many rows differ between two variants in what a metric is the share of."""
+        from calibtool.evaluation.pairs import discordant
+
         draws = self.settings.draws
         if draws is None or draws.cluster is not None:
             return None
@@ -167,6 +175,8 @@ class RowResults(Results):
 
     @cached_property
     def _unseen(self) -> UnseenPairs:
+        from calibtool.evaluation.pairs import UnseenPairs
+
         return UnseenPairs(self.specs, self.collected, self.settings.draws)
 
     def only(self, variants: slice) -> Self:

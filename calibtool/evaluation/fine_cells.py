@@ -113,7 +113,7 @@ def cut(cells: Cells, count: int) -> Array:
         cumulated = np.cumsum(_information(cells))
         # the last cell of each stretch; scaled down so that the sum's rounding opens no new one
         last = np.flatnonzero(np.diff(np.floor(cumulated * count * (1 - 1e-12))) >= 1)
-        edges = cells.at[np.unique(np.append(last, len(cells.at) - 1))].astype(np.float64)
+        edges = cells.at[np.append(last, len(cells.at) - 1)].astype(np.float64)
     edges[-1] = 1.0
     return edges
 

@@ -18,7 +18,7 @@ from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered
 from calibtool.types import Array
 
-_AT_ONCE = 1 << 12  # entries whose drawn weights are gathered at a time: 2 MB of float32
+_AT_ONCE = 1 << 12  # entries whose drawn weights are summed at a time
 # Entries from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take
 # hardly longer one by one than the 0.15 s of importing scipy.
 MANY = 1 << 16
@@ -89,18 +89,21 @@ class OneVsRest:
         weight = self._weight()
         at, row, value = self._entries(edges)
         flat = size[0] * size[1]
-        entries = _sorted(at, row, [weight[row], weight[row] * value], unit, flat)
+        drawn_rows = len(self.labels) if unit is None else draws.count
+        shape = (flat, drawn_rows)
+        entries = _sorted(at, row, [weight[row], weight[row] * value], unit, shape)
         rows = np.arange(len(self.labels))
-        (labels,) = _sorted(self._label_cells(edges), rows, [weight], unit, flat)
-        (whole_rows,) = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, 1)
+        labels = _sorted(self._label_cells(edges), rows, [weight], unit, shape)
+        whole_rows = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, (1, drawn_rows))
 
         def work(group: slice) -> None:
             if draws.grouped:
                 drawn = draws.unit_weights(group)
             else:
                 drawn = draws.weights(0, len(self.labels), group)
-            n, p, y = (sums(drawn).reshape(*size, -1) for sums in (*entries, labels))
-            total = whole_rows(drawn)
+            sums = [*entries.sums(drawn), *labels.sums(drawn)]
+            n, p, y = (each.reshape(*size, -1) for each in sums)
+            (total,) = whole_rows.sums(drawn)
             total[total == 0] = np.nan
             n[:, 0] = total - n[:, 1:].sum(axis=1)
             p[:, 0] += lows[group].T
@@ -148,46 +151,24 @@ class OneVsRest:
 
 
 def _sorted(
-    target: Array, row: Array, values: list[Array], unit: Array | None, size: int
-) -> list[_Sums]:
+    target: Array, row: Array, values: list[Array], unit: Array | None, shape: tuple[int, int]
+) -> Targets:
     """Return the sums by target of each kind of value, those of one target and unit added up first.
 
     Args:
-        target: (E,) the sum that each entry adds to, of `size`.
+        target: (E,) the sum that each entry adds to.
         row: (E,) its row.
         values: for each kind of sum, (E,) what it adds per drawn weight.
         unit: (N,) the unit of each row, or None.
+        shape: the number of targets, and of the rows or units that have weights.
     """
     if unit is None:
         order = np.argsort(target, kind="stable")
         targets, sources = target[order], row[order]
-        added, count = [v[order].astype(np.float32) for v in values], int(row.max(initial=0)) + 1
+        added = [value[order].astype(np.float32) for value in values]
     else:
-        count = int(unit.max()) + 1
-        keys, inverse = np.unique(target * count + unit[row], return_inverse=True)
+        keys, inverse = np.unique(target * shape[1] + unit[row], return_inverse=True)
         added = [np.bincount(inverse, v, len(keys)).astype(np.float32) for v in values]
-        targets, sources = keys // count, keys % count
-    return [_Sums(targets, sources, v, size, count) for v in added]
-
-
-class _Sums:
-    """Sums by target of drawn weight * value, at most _AT_ONCE entries at a time where these are
-    gathered one by one."""
-
-    def __init__(self, target: Array, source: Array, values: Array, size: int, rows: int) -> None:
-        exact = len(values) >= MANY and whole(values)
-        step = len(values) if exact else _AT_ONCE
-        self.size, self.rows = size, rows
-        self.parts = []
-        for low in range(0, len(values), step):
-            part = slice(low, low + step)
-            first, last = target[part][[0, -1]]
-            of_part = target[part] - first, source[part], values[part], last + 1 - first
-            self.parts.append((slice(first, last + 1), Targets(*of_part, rows, exact=exact)))
-
-    def __call__(self, drawn: Array) -> Array:
-        """Return the sums, (size, replicates), of the weights drawn, (rows, replicates)."""
-        out = np.zeros((self.size, drawn.shape[1]), np.float32)
-        for span, entries in self.parts:
-            out[span] += entries.sums(drawn[: self.rows])
-        return out
+        targets, sources = keys // shape[1], keys % shape[1]
+    exact = [len(targets) >= MANY and whole(value) for value in added]
+    return Targets(targets, sources, added, shape, exact=exact, at_once=_AT_ONCE)

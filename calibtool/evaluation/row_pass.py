@@ -17,7 +17,6 @@ from calibtool.data.rows import Rows, reduce_rows
 from calibtool.errors import CalibtoolError, InputError
 from calibtool.evaluation.collect import Collected, collect
 from calibtool.evaluation.measurement import Settings
-from calibtool.evaluation.pairs import SHARES
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.unseen_rows import sampled
 from calibtool.metrics.cells import Cells
@@ -26,14 +25,21 @@ from calibtool.metrics.spec import Spec
 from calibtool.types import Array, Progress
 
 
+def _paired_columns(specs: Sequence[Spec]) -> set[str]:
+    """Return what the difference of two variants on the same rows needs of each row."""
+    from calibtool.evaluation.pairs import SHARES
+
+    return {"predicted"} if any(spec.metric.name in SHARES for spec in specs) else set()
+
+
 def collect_rows(request: Request, settings: Settings) -> list[Collected]:
     """Read the predictions once, and return what the metrics need of each variant."""
     predictions = request.predictions
     wanted = _wanted(request.specs, predictions)
     if predictions.classes is not None:
         wanted = replace(wanted, columns=wanted.columns | request.columns)
-        if request.paired and any(spec.metric.name in SHARES for spec in request.specs):
-            wanted = replace(wanted, columns=wanted.columns | {"predicted"})
+        if request.paired:
+            wanted = replace(wanted, columns=wanted.columns | _paired_columns(request.specs))
     # replicates are summed during the pass only for the one-vs-rest bins, the one thing that
     # cannot be kept per row: N x K scores
     draws = settings.draws if wanted.lowest is not None else None

@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from calibtool.intervals.quantiles import quantiles
 from calibtool.types import Array
 
 METHODS = ("inverted", "percentile", "basic", "bca", "none")
@@ -37,7 +38,7 @@ def plain(
     shares = [(1 - level) / 2, (1 + level) / 2]
     if method == "bca":
         shares = [_accelerated(value, replicates, share, acceleration) for share in shares]
-    low, high = np.quantile(replicates, shares).tolist()
+    low, high = quantiles(replicates, shares)
     return (2 * value - high, 2 * value - low) if method == "basic" else (low, high)
 
 

@@ -19,6 +19,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,8 @@ UNITS = 1024
 GROUP = 128
 # Rows whose weights are held at a time: with GROUP float32 weights each, 4 MB per thread.
 _AT_ONCE = 8 * BLOCK
+# Replicates whose weights of single rows are gathered side by side: half of a line of the cache.
+_COLUMNS = 8
 # Weights that are kept for the next who asks, one byte each: 32 MB, such as 1,000 replicates of
 # 32,768 rows. A view of 100 classes asks for the weights of the same rows 400 times.
 KEPT = 1 << 25
@@ -254,8 +257,8 @@ def drawn_sums(
     def work(group: slice) -> None:
         for low, high, targets in blocks:
             drawn = draws.weights(low, high, group)
-            for sums, target in zip(out, targets, strict=True):
-                sums[group] += target.sums(drawn).T
+            for sums, found in zip(out, targets.sums(drawn), strict=True):
+                sums[group] += found.T
 
     list(ordered(work, draws.groups, threads))
     return out
@@ -263,8 +266,8 @@ def drawn_sums(
 
 def _by_cell(
     at: Array, where: Array, size: int, columns: Sequence[Array], rows: int
-) -> Iterator[tuple[int, int, list[Targets]]]:
-    """Yield the start and the stop of blocks of rows, and where each column adds up."""
+) -> Iterator[tuple[int, int, Targets]]:
+    """Yield the start and the stop of blocks of rows, and where their columns add up."""
     for low in range(0, rows, _AT_ONCE):
         high = min(low + _AT_ONCE, rows)
         first, last = np.searchsorted(at, [low, high])
@@ -272,10 +275,12 @@ def _by_cell(
             order = first + np.argsort(where[first:last], kind="stable")
             cell, source = where[order].astype(np.int64), at[order] - low
             values = [column[order].astype(np.float32) for column in columns]
+            exact = [whole(value) for value in values]
+            shape = size, high - low
             yield (
                 low,
                 high,
-                [Targets(cell, source, v, size, high - low, exact=whole(v)) for v in values],
+                Targets(cell, source, values, shape, exact=exact, at_once=len(cell)),
             )
 
 
@@ -287,54 +292,99 @@ def whole(values: Array) -> bool:
 
 
 class Targets:
-    """Sums of drawn weight * value by target, for entries in the order of their targets.
+    """Sums of drawn weight * value by target, for entries in the order of their targets, and for
+    several kinds of values.
 
     Sums of whole numbers are exact in float32, in whichever order, and a product with a sparse
-    matrix makes them ten times as fast as one sum after another. Others are made in pairs, so that
-    few of their digits are lost.
+    matrix makes them several times as fast as one sum after another. Others are made in pairs, so
+    that few of their digits are lost.
     """
 
     def __init__(
         self,
         target: Array,
         source: Array,
-        values: Array,
-        size: int,
-        rows: int,
+        values: Sequence[Array],
+        shape: tuple[int, int],
         *,
-        exact: bool,
+        exact: Sequence[bool],
+        at_once: int,
     ) -> None:
         """Prepare.
 
         Args:
             target: (E,) the sum that each entry adds to, increasing.
             source: (E,) the row, or the unit, whose drawn weight it has.
-            values: (E,) float32, what it adds per drawn weight.
-            size: the number of targets.
-            rows: the number of rows or units that have weights.
-            exact: whether to multiply with a sparse matrix; only where `whole` says so.
+            values: of each kind, (E,) float32, what an entry adds per drawn weight.
+            shape: the number of targets, and of the rows or units that have weights.
+            exact: of each kind, whether to multiply with a sparse matrix; only where `whole` says
+                so.
+            at_once: how many of the other entries are summed at a time.
         """
-        self.size, self.matrix = size, None
-        if exact:
-            from scipy.sparse import csr_array
+        self.size, self.kinds = shape[0], len(values)
+        self.matrices = {
+            kind: _sparse(target, source, value, shape)
+            for kind, value in enumerate(values)
+            if exact[kind]
+        }
+        rest = [kind for kind in range(self.kinds) if not exact[kind]]
+        steps = range(0, len(target), at_once) if rest else ()
+        self.parts = [
+            _Part(target[at], source[at], {kind: values[kind][at] for kind in rest})
+            for at in (slice(low, low + at_once) for low in steps)
+        ]
 
-            some = values != 0
-            ends = np.cumsum(np.bincount(target[some], minlength=size))
-            content = (values[some], source[some], np.append(0, ends))
-            self.matrix = csr_array(content, shape=(size, rows))
-        else:
-            self.starts = np.flatnonzero(np.diff(target, prepend=-1))
-            self.present, self.source = target[self.starts], source
-            # rows of weight 1 add their drawn weight itself: no product is needed
-            self.values = None if (values == 1).all() else values[:, None]
-
-    def sums(self, drawn: Array) -> Array:
-        """Return the sums, (size, replicates) float32, of the weights drawn, (rows, replicates)."""
-        if self.matrix is not None:
-            return np.asarray(self.matrix @ drawn)
-        out = np.zeros((self.size, drawn.shape[1]), np.float32)
-        weighted = drawn[self.source]
-        if self.values is not None:
-            weighted *= self.values
-        out[self.present] = np.add.reduceat(weighted, self.starts, axis=0)
+    def sums(self, drawn: Array) -> list[Array]:
+        """Return the sums of each kind, (size, replicates) float32, of the weights drawn, (rows,
+        replicates)."""
+        out = [
+            np.asarray(self.matrices[kind] @ drawn)
+            if kind in self.matrices
+            else np.zeros((self.size, drawn.shape[1]), np.float32)
+            for kind in range(self.kinds)
+        ]
+        for part in self.parts:
+            for kind, sums in part.sums(drawn).items():
+                out[kind][part.present] += sums
         return out
+
+
+class _Part:
+    """Entries whose drawn weights are gathered, and summed by target in pairs."""
+
+    def __init__(self, target: Array, source: Array, values: dict[int, Array]) -> None:
+        self.starts = np.flatnonzero(np.diff(target, prepend=-1))
+        self.present, self.source = target[self.starts], source
+        # rows of weight 1 add their drawn weight itself: no product is needed
+        self.values = {
+            kind: None if (value == 1).all() else value for kind, value in values.items()
+        }
+
+    def sums(self, drawn: Array) -> dict[int, Array]:
+        """Return the sums of each kind at the targets that are present, (P, replicates)."""
+        replicates = drawn.shape[1]
+        # `reduceat` goes down one column after another: of a few columns, which lie side by side,
+        # the next is in the cache already. So narrow a gather takes less than what it saves.
+        width = math.gcd(replicates, _COLUMNS)
+        narrow, first = drawn.reshape(-1, width), self.source * (replicates // width)
+        out = {kind: np.empty((len(self.starts), replicates), np.float32) for kind in self.values}
+        factors = {  # as wide as a gather, for products without a broadcast of so few columns
+            kind: None if value is None else value.repeat(width).reshape(-1, width)
+            for kind, value in self.values.items()
+        }
+        for piece in range(replicates // width):
+            weights = narrow.take(first + piece, axis=0)
+            at = slice(piece * width, (piece + 1) * width)
+            for kind, factor in factors.items():
+                weighted = weights if factor is None else weights * factor
+                out[kind][:, at] = np.add.reduceat(weighted, self.starts, axis=0)
+        return out
+
+
+def _sparse(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
+    """Return the sparse matrix whose product with drawn weights are the sums by target."""
+    from scipy.sparse import csr_array
+
+    some = values != 0
+    ends = np.cumsum(np.bincount(target[some], minlength=shape[0]))
+    return csr_array((values[some], source[some], np.append(0, ends)), shape=shape)

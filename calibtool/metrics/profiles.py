@@ -102,7 +102,8 @@ def _nearest(cumulative: Array, targets: Array) -> Array:
     above = np.searchsorted(cumulative, targets * (1 - 1e-12))
     below = np.where(above > 0, cumulative[above - 1], 0.0)
     cut_before = (targets - below < cumulative[above] - targets) & (above > 0)
-    return np.unique(np.append(above - cut_before, len(cumulative) - 1))
+    cells = np.append(above - cut_before, len(cumulative) - 1)  # in order, as targets are
+    return np.asarray(cells[np.diff(cells, prepend=-1) > 0])
 
 
 def _upper(cells: Cells, cuts: Array) -> Array:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from calibtool.analysis.slices import SliceReport
 from calibtool.evaluation.report import Report
 from calibtool.evaluation.wording import p_text
 from calibtool.formatting import DIGITS, Change, Lines, changed, interval, number, p_value, percent
@@ -15,6 +14,9 @@ from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.spec import parse
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
+
+if TYPE_CHECKING:
+    from calibtool.analysis.slices import SliceReport
 
 FIELDS = tuple(field.name for field in fields(Estimate))
 CORRECTED = "Calibration errors are corrected for bias; their plain values: --format json or csv."

@@ -18,8 +18,6 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.validation import Origin
 from calibtool.errors import InputError, UsageError
-from calibtool.streaming.cells_file import load_cells
-from calibtool.streaming.engines.dask_frame import from_dask
 from calibtool.types import Array
 
 DASK = ("dask", "dask_expr")
@@ -61,6 +59,8 @@ def read(data: Any, *, need_labels: bool = True, **keys: Any) -> Any:
     """
     if isinstance(data, str | Path):
         if str(data).endswith(".cells") and not keys:
+            from calibtool.streaming.cells_file import load_cells
+
             return load_cells(data)
         return open_source(data, choice_of("read", keys), need_labels=need_labels)
     if hasattr(data, "blocks") and hasattr(data, "load"):
@@ -68,6 +68,8 @@ def read(data: Any, *, need_labels: bool = True, **keys: Any) -> Any:
             raise UsageError(f"{next(iter(keys))}=: these predictions have their roles already")
         return data
     if type(data).__module__.partition(".")[0] in DASK:
+        from calibtool.streaming.engines.dask_frame import from_dask
+
         return from_dask(data, **keys)
     if isinstance(data, tuple | list) and len(data) == 2:
         return _of_pair(*data, **keys)

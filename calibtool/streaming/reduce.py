@@ -43,6 +43,7 @@ class Reducer:
         self.units: UnitSums | None = None
         self.sums: dict[str, Exact] = {}
         self._tallies: dict[str, Tally] = {}
+        self._ties: Array | None = None  # rows of confidence 1/2, and those of them that are right
         # rows of the label view are collected up to MOST_ROWS: a bincount into the cells of all
         # classes costs as much for few rows as for many
         self._label_rows: list[tuple[Array, Array, Array, Array | None]] = []
@@ -95,7 +96,7 @@ class Reducer:
         reduced = reduce_block(block, self._wanted, keep=by_class, lean=True)
         rows = reduced.rows
         views = self.layout.views
-        if "top" in views:
+        if "top" in views and not self._folds(rows):
             self._tally("top", rows.confidence, rows.correct, rows.weights)
         if "positive" in views or ("class" in views and self.shape.one_column):
             score, outcome = rows.view("positive")
@@ -129,18 +130,51 @@ class Reducer:
         """Return the summary of all blocks added so far."""
         self._labels()
         sums = dict(self.sums)
+        views = {view: self._tallies[view].result() for view in self._tallies}
+        if self._ties is not None:
+            assert "top" not in views  # a source has weights in every block or in none
+            views["top"] = self._folded(views["positive"], views["class/0"], self._ties)
         for view in ("top", "positive"):
-            if view in self.layout.views and view in self._tallies:
-                view_sums = self._tallies[view].result()
-                sums |= {f"{view}/{name}": value for name, value in view_sums.items()}
-        classes = [self._tallies[name] for name in self._class_tallies() if name in self._tallies]
-        if classes:
-            each = [tally.result() for tally in classes]
+            if view in self.layout.views and view in views:
+                sums |= {f"{view}/{name}": value for name, value in views[view].items()}
+        each = [views[name] for name in self._class_tallies() if name in views]
+        if each:
             sums |= {
                 f"class/{name}": stacked([tally_sums[name] for tally_sums in each])
                 for name in each[0]
             }
         return Summary(self.shape, self.layout, self.rows, sums)
+
+    def _folds(self, rows: Rows) -> bool:
+        """Count the ties at 1/2 and return True where the top view follows from the two classes.
+
+        A confidence above 1/2 is the score of one of the classes, whose outcome is the hit: the
+        cells above 1/2 of both classes hold every row but the ties. Sums with weights are rounded
+        by the block, and would be others.
+        """
+        both = {"positive", "class"} <= set(self.layout.views) and self.shape.one_column
+        # logits give confidences and scores of their own rounding, soft labels hits of their own
+        alike = self.shape.kind == "probs" and rows.spread is None
+        if not (both and alike) or rows.weights is not None:
+            return False
+        tied = rows.correct[rows.confidence == 0.5]
+        counted = np.array([len(tied), np.count_nonzero(tied)])
+        self._ties = counted if self._ties is None else self._ties + counted
+        return True
+
+    def _folded(
+        self, one: dict[str, Exact], other: dict[str, Exact], ties: Array
+    ) -> dict[str, Exact]:
+        """Return the sums of the top view, from those of both classes and the ties at 1/2."""
+        at = grid_of("top", self.layout, self.shape).at
+        above, tie = at > 0.5, at == 0.5
+        of_ties = {"n": ties[0], "p": ties[0] / 2, "y": ties[1]}
+        return {
+            name: Exact.of(np.where(tie, of_ties[name], 0.0))
+            + Exact(*(np.where(above, half, 0.0) for half in (one[name].high, one[name].low)))
+            + Exact(*(np.where(above, half, 0.0) for half in (other[name].high, other[name].low)))
+            for name in ("n", "p", "y")
+        }
 
     def _class_tallies(self) -> list[str]:
         """Return the names of the class view's tallies, in the order of the classes."""

@@ -265,6 +265,7 @@ def test_apply_keeps_columns_their_names_and_their_order():
 
 
 def test_the_suffixes_of_logs_are_those_of_their_table():
-    from calibtool.data.logs import log, table
+    from calibtool.data.files import find
+    from calibtool.data.logs import table
 
-    assert {s for format_ in table.FORMATS for s in format_.suffixes} == set(log.SUFFIXES)
+    assert {s for format_ in table.FORMATS for s in format_.suffixes} == set(find.LOGS)

@@ -55,6 +55,43 @@ def same(a: Summary, b: Summary) -> bool:
     )
 
 
+# ------------------------------------------------------------------ views of two classes
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("given", ["probs", "logits", "weights"])
+def test_the_top_view_folded_from_two_classes_is_the_one_that_is_counted(kind, given, monkeypatch):
+    rows = binary(300_000, kind)
+    half = np.nextafter(kind(0.5), kind([0, 1]))
+    column = rows.values[:, 0].copy()
+    column[4:16] = [*half, 0.5, 7 / 15, 8 / 15, 1 / 3] * 2
+    labels = rows.labels.copy()
+    labels[4:16] = [0] * 6 + [1] * 6
+    rows = replace(rows, values=column[:, None], labels=labels)
+    if given == "logits":
+        rows = ct.Predictions.from_logits(8 * column - 2, labels)
+    if given == "weights":
+        rows = replace(rows, weights=np.random.default_rng(0).gamma(2, 1, rows.rows))
+    layout = full_layout(DataShape(rows.kind, 2, True), [parse("ece(view=top)")])
+    folded = []
+    of_classes = Reducer._folded
+    monkeypatch.setattr(Reducer, "_folded", lambda *a: folded.append(1) or of_classes(*a))
+
+    def top(layout):
+        reducer = Reducer(DataShape(rows.kind, 2, True), layout)
+        for block in rows.blocks(100_000):
+            reducer.add(block)
+        return {n: s for n, s in reducer.result().sums.items() if n.startswith("top/")}
+
+    assert {"top", "positive", "class"} <= set(layout.views)
+    found, counted = top(layout), top(replace(layout, views=("top",)))
+    assert bool(folded) == (given == "probs")
+    assert found.keys() == counted.keys()
+    for name, sums in counted.items():
+        np.testing.assert_array_equal(found[name].high, sums.high)
+        np.testing.assert_array_equal(found[name].low, sums.low)
+
+
 # ------------------------------------------------------------------ exact sums
 
 

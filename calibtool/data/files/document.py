@@ -14,7 +14,6 @@ import json
 import math
 import os
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -108,6 +107,8 @@ class Document:
     def read_toml(self) -> tuple[Entry, str]:
         """Return the content of a TOML file, and its text. Raises InputError for anything else."""
         text = self._text(self._bytes(LARGEST_TOML))
+        import tomllib  # most documents are JSON
+
         if _MANY_PARTS.search(text):
             self.refuse("not valid TOML: a key has 64 parts or more")
         try:

@@ -23,6 +23,8 @@ ARROW_FORMATS = {
     ".tsv": "tsv",
 }
 LINES = (".jsonl", ".ndjson")  # suffixes of JSON lines
+# suffixes of logs, of all formats of `calibtool.data.logs`
+LOGS = (*LINES, ".json", ".jevl", ".eval", ".parquet")
 COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 # documents of the folders that Hugging Face's datasets writes: of a data set, and of several
 STATE, INFO, DICT = "state.json", "dataset_info.json", "dataset_dict.json"

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from calibtool.data.files.find import ARROW_FORMATS, LINES, FileSet, uncompressed
+from calibtool.data.files.find import ARROW_FORMATS, LINES, LOGS, FileSet, uncompressed
 from calibtool.data.files.reader import Reader
 from calibtool.data.files.roles import Choice
 from calibtool.data.files.streams import Stream
-from calibtool.data.logs import records
-from calibtool.data.logs.log import SUFFIXES as LOG_SUFFIXES
-from calibtool.data.logs.log import LogFile, LogFormat
-from calibtool.data.logs.typed import typed_paths
 from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageError, near
+
+if TYPE_CHECKING:
+    from calibtool.data.logs.log import LogFile, LogFormat
 
 GROUP = "calibtool.readers"  # of entry points
 # suffixes of files that are pickles, or mostly are
@@ -154,6 +154,7 @@ def open_lines(files: FileSet, choice: Choice) -> Reader:
     from calibtool.data.files.arrow import ArrowTable
     from calibtool.data.files.json_lines import JsonLines
     from calibtool.data.files.partitions import keys_of
+    from calibtool.data.logs.typed import typed_paths
 
     keys = keys_of(files)
     wanted = typed_paths(choice)
@@ -226,7 +227,9 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
             raise InputError(
                 f"{files.text}: holds both {suffix} and {files.suffix(other)} files; name one kind"
             )
-    opened = _log_files(files, skip_bad=choice.skip_bad_rows)
+    # arrays are no log, and need nothing that reads logs
+    arrays = suffix in FORMATS[0].suffixes and not choice.reader
+    opened = [] if arrays else _log_files(files, skip_bad=choice.skip_bad_rows)
     if choice.reader:
         found: Format | LogFormat | None = _named(choice.reader)
     else:
@@ -234,18 +237,19 @@ def open_files(files: FileSet, choice: Choice) -> Reader:
             path = Path(files.paths[0])
             how = CONVERT.format(name=path.name, mode="rb", npz=path.with_suffix(".npz").name)
             raise InputError(f"{files.text}: {how}")
-        found = _log_of(files, opened) or next((f for f in FORMATS if suffix in f.suffixes), None)
+        log = _log_of(files, opened) if opened else None
+        found = log or next((f for f in FORMATS if suffix in f.suffixes), None)
     if found is None:
         known = ", ".join(SUFFIXES)
         raise InputError(
             f"{files.text}: unknown suffix {suffix!r}; expected one of {known}, or name the format "
             "with --reader"
         )
-    if isinstance(found, LogFormat):
-        table = _open_log(found, files, opened, choice)
-    else:
+    if isinstance(found, Format):
         _require_possible(found, files, choice)
         table = found.open(files, choice)
+    else:
+        table = _open_log(found, files, opened, choice)
     table.format = found.title
     return table
 
@@ -292,6 +296,8 @@ def _of_packages(path: tuple[str, ...]) -> Sequence[LogFormat]:
     """
     from importlib import metadata
 
+    from calibtool.data.logs.log import LogFormat
+
     found = []
     for entry in metadata.entry_points(group=GROUP):
         try:
@@ -320,8 +326,6 @@ def _named(name: str) -> Format | LogFormat:
 def _log_of(files: FileSet, opened: Sequence[LogFile]) -> LogFormat | None:
     """Return the format of logs that knows the first file, or None."""
     suffix = opened[0].suffix
-    if suffix in FORMATS[0].suffixes:  # arrays are no log
-        return None
     candidates = [format_ for format_ in logs() if suffix in format_.suffixes]
     if not candidates:
         return None
@@ -333,6 +337,8 @@ def _log_of(files: FileSet, opened: Sequence[LogFile]) -> LogFormat | None:
 
 
 def _log_files(files: FileSet, *, skip_bad: bool) -> list[LogFile]:
+    from calibtool.data.logs.log import LogFile
+
     return [
         LogFile(
             files.show(path),
@@ -348,6 +354,7 @@ def _log_files(files: FileSet, *, skip_bad: bool) -> list[LogFile]:
 def _open_log(
     format_: LogFormat, files: FileSet, opened: Sequence[LogFile], choice: Choice
 ) -> Reader:
+    from calibtool.data.logs import records
     from calibtool.data.logs.as_table import as_table
 
     log = format_.read(opened, choice)
@@ -357,6 +364,4 @@ def _open_log(
     return as_table(log, files.text, choice.filter, path)
 
 
-SUFFIXES: tuple[str, ...] = tuple(
-    dict.fromkeys([*(s for f in FORMATS for s in f.suffixes), *LOG_SUFFIXES])
-)
+SUFFIXES: tuple[str, ...] = tuple(dict.fromkeys([*(s for f in FORMATS for s in f.suffixes), *LOGS]))

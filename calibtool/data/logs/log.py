@@ -16,8 +16,6 @@ from calibtool.data.files.roles import Choice
 from calibtool.data.logs import records
 from calibtool.errors import UnreadableError
 
-# suffixes of logs, of all lines of the table
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".jevl", ".eval", ".parquet")
 HEAD = 1 << 16  # bytes by which a format is recognised: some records, or the keys of a document
 MISSING = "missing"  # a label or prediction that is not there, in the counts of what is left out
 
