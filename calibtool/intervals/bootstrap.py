@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from calibtool.intervals.quantiles import quantiles
+from calibtool.intervals.quantile import of_sorted
 from calibtool.types import Array
 
 METHODS = ("inverted", "percentile", "basic", "bca", "none")
@@ -38,7 +38,8 @@ def plain(
     shares = [(1 - level) / 2, (1 + level) / 2]
     if method == "bca":
         shares = [_accelerated(value, replicates, share, acceleration) for share in shares]
-    low, high = quantiles(replicates, shares)
+    ordered = np.sort(replicates)
+    low, high = (of_sorted(ordered, share) for share in shares)
     return (2 * value - high, 2 * value - low) if method == "basic" else (low, high)
 
 

@@ -30,7 +30,7 @@ import numpy as np
 
 from calibtool.intervals import beta
 from calibtool.intervals.draws import Draws
-from calibtool.intervals.quantiles import quantiles
+from calibtool.intervals.quantile import of_sorted
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
@@ -221,7 +221,8 @@ def _expanded(tail: float, rows: float) -> float:
 def _quantiles(replicates: Array, tails: list[float]) -> list[float]:
     """Return two quantiles; infinite replicates have a place in the order, but none between."""
     if np.isfinite(replicates).all():
-        return quantiles(replicates, tails)
+        ordered = np.sort(replicates)
+        return [of_sorted(ordered, tail) for tail in tails]
     low, high = tails
     return [
         float(np.quantile(replicates, low, method="lower")),
