@@ -154,7 +154,9 @@ def select(
     chosen, why = choose(candidates, rank_by, zeros)
     work.next("choice")
     work(f"fitting {chosen}", 0.0)
-    calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
+    calibrator = _identity(predictions)
+    if chosen != NOTHING:
+        calibrator = trial.fit(chosen, predictions, advise=True)
     return Selection(
         DataInfo.of(measured),
         rank_by,

@@ -116,9 +116,10 @@ class Trial:
         )
         return Tried(candidate, _losses(calibrated), _has_zeros(calibrated))
 
-    def fit(self, method: str, rows: Predictions) -> Calibrator:
-        """Fit a method to rows."""
-        return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
+    def fit(self, method: str, rows: Predictions, *, advise: bool = False) -> Calibrator:
+        """Fit a method to rows; the advice that a fit looks for is not shown of a split's."""
+        options = finite_options(method) if self.smoothing else {}
+        return fit(method, rows, advise=advise, **options)
 
 
 def _has_zeros(predictions: Predictions) -> bool:

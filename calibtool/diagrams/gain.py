@@ -192,11 +192,11 @@ def _variant(name: str, rows: Predictions, tell: Progress, *, crossed: bool) -> 
     probabilities of 0 or 1."""
     options = finite_options(name)
     if not crossed:
-        return Variant(fit(name, rows, **options), name)
+        return Variant(fit(name, rows, advise=False, **options), name)
     folds = count(1)
 
     def fit_fold(part: Predictions) -> Calibrator:
-        calibrator = fit(name, part, **options)
+        calibrator = fit(name, part, advise=False, **options)
         tell(f"fitting {name}", next(folds) / FOLDS)
         return calibrator
 
