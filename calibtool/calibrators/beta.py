@@ -78,7 +78,7 @@ def curve(cells: Cells, *, parameters: str = "abm") -> Sigmoid:
         if not columns:
             v, nll = np.zeros(0), half
         else:
-            x = np.stack(columns, axis=1)
+            x = np.stack(columns)
             identity = np.append(np.ones(sum(free)), [0.0] * shift)
             v, nll = logistic(x, cells.n, cells.y, REMEDY, start=identity)
         coefficients = iter(v.tolist())
