@@ -5,7 +5,8 @@ All are fitted and measured on the first fold. A candidate that is then behind t
 than ERRORS standard errors of their paired difference leaves, and so after each further fold (a
 race as of Maron & Moore 1994, with paired differences as in irace, Lopez-Ibanez et al. 2016). The
 choice lies within one standard error of the best: what has left could not have become it but by a
-chance of some 1 in a million.
+chance of some 1 in a million. Once a single calibrator is left, further folds could not change the
+choice, and the race ends: all is measured on the rows of the folds so far.
 """
 
 from __future__ import annotations
@@ -13,13 +14,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 
 from calibtool.analysis.candidate import NOTHING
 from calibtool.analysis.trial import Crossed, Trial, Tried
-from calibtool.calibrators.registry import METHODS
 from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.parallel import Work, cores, longest_first, ordered
 from calibtool.types import Array
@@ -39,8 +38,9 @@ def is_raced(trial: Trial) -> bool:
 
 def run_race(
     trial: Trial, names: Sequence[str], rank_by: str, costs: dict[str, float], work: Work
-) -> list[Tried]:
-    """Return what became of every candidate, in the order of the names.
+) -> tuple[Trial, list[Tried]]:
+    """Return what became of every candidate, in the order of the names, and the trial of the folds
+    that were needed.
 
     Args:
         trial: with several splits.
@@ -52,28 +52,36 @@ def run_race(
     folds = len(trial.splits)
     running = longest_first(costs)
 
-    def first(name: str) -> Crossed:
+    held = trial.holding(0)
+
+    def begin(name: str) -> Crossed:
         part = work.part(name, threads=cores())
         part(f"fitting {name}", 0.0)
         try:
-            return trial.advance(Crossed(name))
+            return held.advance(Crossed(name))
         finally:
             part.end()
 
-    state = dict(zip(running, ordered(first, running, cores()), strict=True))
-    for fold in range(1, folds):
-        running = _remaining(trial, state, running, rank_by)
-        rest = math.fsum(costs[name] for name in running)
-        if fold == 1:
-            work.know(LATER, rest * (folds - 1))
-            work.next(LATER)
-        work(f"fitting {', '.join(running)}", (fold - 1) / (folds - 1))
-        after = ordered(trial.advance, [state[name] for name in running], cores())
+    state = dict(zip(running, ordered(begin, running, cores()), strict=True))
+    running, fold = _remaining(trial, state, running, rank_by), 1
+    work.know(LATER, math.fsum(costs[name] for name in running) * (folds - 1) / cores())
+    work.next(LATER)
+    while fold < folds and len(running) > 2:  # one calibrator, and doing nothing
+        work(f"fitting what is left, fold {fold + 1} of {folds}", (fold - 1) / (folds - 1))
+        held = trial.holding(fold)
+        after = ordered(held.advance, [state[name] for name in running], cores())
         state |= zip(running, after, strict=True)
-    work.end()
-    tried = partial(trial.tried, rank_by=rank_by)
-    results = list(ordered(tried, [state[name] for name in names], cores()))
-    return _estimated(trial, results, rank_by)
+        running, fold = _remaining(trial, state, running, rank_by), fold + 1
+    work("measuring", 1.0)
+    at, trial = trial.seen(fold), trial.first(fold)
+
+    def tried(name: str) -> Tried:
+        crossed = state.pop(name)
+        values = None if crossed.values is None else crossed.values[at]
+        return trial.tried(replace(crossed, values=values), rank_by)
+
+    results = list(ordered(tried, names, cores()))
+    return trial, _estimated(trial, results, rank_by)
 
 
 def _remaining(

@@ -132,10 +132,10 @@ def select(
     require_fit(as_classes(predictions))
     names = [NOTHING, *_known(methods, predictions)]
     trial = make_trial(predictions, test, of=of, smoothing=smoothing)
-    measured = trial.measured
     costs = _costs(trial, names, predictions)
     work = Work(progress or silent, _parts(trial, costs, resamples))
-    results = _try(trial, names, rank_by, costs, work)
+    trial, results = _try(trial, names, rank_by, costs, work)
+    measured = trial.measured
     tried = [one.candidate for one in results]
     losses = {one.candidate.method: one.losses for one in results if one.losses is not None}
     # a likelihood has no bound below a probability of 0, a Brier score has
@@ -188,10 +188,11 @@ def _parts(trial: Trial, costs: dict[str, float], resamples: int) -> dict[str, f
 
 def _try(
     trial: Trial, names: Sequence[str], rank_by: str, costs: dict[str, float], work: Work
-) -> list[Tried]:
-    """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
+) -> tuple[Trial, list[Tried]]:
+    """Fit and measure every method; return the trial that this needed, too. Raises FitError if no
+    calibrator can be fitted."""
     if is_raced(trial):
-        results = run_race(trial, names, rank_by, costs, work)
+        trial, results = run_race(trial, names, rank_by, costs, work)
     else:
         run = partial(trial.run, rank_by=rank_by, begin=partial(work.part, threads=cores()))
         first = longest_first(costs)
@@ -200,7 +201,7 @@ def _try(
     if sum(one.losses is not None for one in results) < 2:  # doing nothing never fails
         reasons = "; ".join(one.candidate.failed for one in results if one.candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
-    return results
+    return trial, results
 
 
 def _rows(data: Any, count: int | None, seed: int) -> tuple[Predictions, str]:

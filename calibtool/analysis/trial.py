@@ -85,12 +85,14 @@ class Trial:
         measured: the rows that are measured.
         description: what is fitted on, in words.
         smoothing: whether to fit calibrators so that they give no probability of 0 or 1.
+        of: which rows the folds are of, in words.
     """
 
     splits: tuple[tuple[Callable[[], Predictions], Array], ...]
     measured: Predictions
     description: str
     smoothing: bool
+    of: str = ""
 
     @cached_property
     def cluster(self) -> Array | None:
@@ -135,6 +137,22 @@ class Trial:
             numbers=(*crossed.numbers, numbers),
             distinct=crossed.distinct + np.array([_distinct(before), _distinct(after)]),
         )
+
+    def first(self, count: int) -> Trial:
+        """Return the trial of the first splits alone, by which only their rows are measured."""
+        if count == len(self.splits):
+            return self
+        at = np.sort(np.concatenate([rows for _, rows in self.splits[:count]]))
+        splits = tuple((fit, np.searchsorted(at, rows)) for fit, rows in self.splits[:count])
+        how = f"cross-fitted in {count} of {len(self.splits)} folds of {self.of}"
+        return replace(self, splits=splits, measured=self.measured.take(at), description=how)
+
+    def holding(self, split: int) -> Trial:
+        """Return the trial that holds the rows to fit on of a split, for all who ask for them."""
+        fit_rows, at = self.splits[split]
+        held = fit_rows()
+        splits = (*self.splits[:split], (lambda: held, at), *self.splits[split + 1 :])
+        return replace(self, splits=splits)
 
     def seen(self, done: int | None) -> Array | slice:
         """Return which rows of `measured` the first splits measure: indices, or all; None for all
@@ -253,4 +271,5 @@ def make_trial(
         for k in range(FOLDS)
     )
     description = f"cross-fitted in {FOLDS} folds" + (f" of {of}" if of else "")
-    return Trial(splits, predictions, description, smoothing)
+    of = of or f"{predictions.rows:,} rows"
+    return Trial(splits, predictions, description, smoothing, of)
