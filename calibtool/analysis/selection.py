@@ -195,7 +195,8 @@ def _try(
         trial, results = run_race(trial, names, rank_by, costs, work)
     else:
         run = partial(trial.run, rank_by=rank_by, begin=partial(work.part, threads=cores()))
-        first = longest_first(costs)
+        # doing nothing first: it tells at once how fast this machine is
+        first = [NOTHING, *(name for name in longest_first(costs) if name != NOTHING)]
         found = dict(zip(first, ordered(run, first, cores()), strict=True))
         results = [found[name] for name in names]
     if sum(one.losses is not None for one in results) < 2:  # doing nothing never fails
