@@ -115,7 +115,9 @@ def _estimated(trial: Trial, results: list[Tried], rank_by: str) -> list[Tried]:
     whole = {
         one.candidate.score: one.losses[rank_by]
         for one in results
-        if one.losses is not None and one.candidate.folds is None and one.candidate.score is not None
+        if one.losses is not None
+        and one.candidate.folds is None
+        and one.candidate.score is not None
     }
     best = min(whole)
 

@@ -183,7 +183,12 @@ def _parts(trial: Trial, costs: dict[str, float], resamples: int) -> dict[str, f
     tried = {name: cost * (1 if raced else splits) / cores() for name, cost in costs.items()}
     one = float(np.median(list(costs.values())))
     later = {LATER: (splits - 1) * one} if raced else {}
-    return {**tried, **later, "resampling": DRAWING * trial.measured.rows * resamples, "choice": one}
+    return {
+        **tried,
+        **later,
+        "resampling": DRAWING * trial.measured.rows * resamples,
+        "choice": one,
+    }
 
 
 def _try(
