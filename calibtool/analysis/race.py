@@ -21,7 +21,6 @@ from calibtool.analysis.candidate import NOTHING
 from calibtool.analysis.trial import Crossed, Trial, Tried
 from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.parallel import Work, cores, longest_first, ordered
-from calibtool.types import Array
 
 # Values (rows times classes) from which on there is a race. Below, all candidates together take a
 # minute or two; the first fold of RACED values measures 3,000 rows of 1,000 classes.
@@ -73,14 +72,8 @@ def run_race(
         state |= zip(running, after, strict=True)
         running, fold = _remaining(trial, state, running, rank_by), fold + 1
     work("measuring", 1.0)
-    at, trial = trial.seen(fold), trial.first(fold)
-
-    def tried(name: str) -> Tried:
-        crossed = state.pop(name)
-        values = None if crossed.values is None else crossed.values[at]
-        return trial.tried(replace(crossed, values=values), rank_by)
-
-    results = list(ordered(tried, names, cores()))
+    trial = trial.first(fold)
+    results = list(ordered(lambda name: trial.tried(state.pop(name), rank_by), names, cores()))
     return trial, _estimated(trial, results, rank_by)
 
 

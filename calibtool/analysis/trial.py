@@ -56,9 +56,8 @@ class Crossed:
 
     Attributes:
         method: its name.
-        values: of the rows that are measured, filled where splits are done; None before the first.
+        values: of the rows that each split measured, of the splits that are done.
         kind: of the values.
-        done: how many splits are done.
         seconds: of each, to fit and to apply.
         numbers: how many each fit holds.
         distinct: (2,) distinct confidences before and after, summed over the splits.
@@ -66,13 +65,17 @@ class Crossed:
     """
 
     method: str
-    values: Array | None = None
+    values: tuple[Array, ...] = ()
     kind: Kind = "probs"
-    done: int = 0
     seconds: tuple[tuple[float, float], ...] = ()
     numbers: tuple[int, ...] = ()
     distinct: Array = field(default_factory=lambda: np.zeros(2))
     failed: str = ""
+
+    @property
+    def done(self) -> int:
+        """How many splits are done."""
+        return len(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +114,8 @@ class Trial:
             part.end()
 
     def advance(self, crossed: Crossed) -> Crossed:
-        """Fit and measure a candidate on its next split; its values are filled in place."""
-        method, values, kind = crossed.method, crossed.values, crossed.kind
+        """Fit and measure a candidate on its next split."""
+        method = crossed.method
         fit_rows, at = self.splits[crossed.done]
         before = self.measured.take(at)
         began = time.perf_counter()
@@ -124,15 +127,10 @@ class Trial:
             return Crossed(method, failed=str(error))
         seconds = (fit_end - began, time.perf_counter() - fit_end)
         numbers = 0 if fitted is None else fitted.map.count()
-        if values is None:
-            shape = (self.measured.rows, *after.values.shape[1:])
-            values, kind = np.empty(shape, after.values.dtype), after.kind
-        values[at] = after.values
         return replace(
             crossed,
-            values=values,
-            kind=kind,
-            done=crossed.done + 1,
+            values=(*crossed.values, after.values),
+            kind=after.kind,
             seconds=(*crossed.seconds, seconds),
             numbers=(*crossed.numbers, numbers),
             distinct=crossed.distinct + np.array([_distinct(before), _distinct(after)]),
@@ -173,10 +171,7 @@ class Trial:
         """Return what became of a candidate, by the rows of the splits that are done."""
         if crossed.failed:
             return Tried(Candidate(crossed.method, failed=crossed.failed), None)
-        assert crossed.values is not None
-        at = self.seen(crossed.done)
-        measured = self.measured if isinstance(at, slice) else self.measured.take(at)
-        calibrated = replace(measured, kind=crossed.kind, values=crossed.values[at])
+        measured, calibrated = self.calibrated(crossed)
         # one thread: the methods themselves are tried in parallel
         specs = specs_of(calibrated)
         report = evaluate(calibrated, ",".join(specs.values()), ci="none", threads=1)
@@ -194,17 +189,22 @@ class Trial:
             ties=max(float(1 - after / before), 0.0),
             fit_seconds=float(fit_seconds),
             apply_seconds=float(apply_seconds),
-            folds=None if isinstance(at, slice) else crossed.done,
+            folds=None if crossed.done == len(self.splits) else crossed.done,
             **metrics,
         )
         return Tried(candidate, _losses(calibrated), _has_zeros(calibrated))
 
     def losses(self, crossed: Crossed, rank_by: str) -> Array:
         """Return the score of each row of the splits that are done."""
-        assert crossed.values is not None
-        at = self.seen(crossed.done)
-        measured = self.measured if isinstance(at, slice) else self.measured.take(at)
-        return _losses(replace(measured, kind=crossed.kind, values=crossed.values[at]))[rank_by]
+        return _losses(self.calibrated(crossed)[1])[rank_by]
+
+    def calibrated(self, crossed: Crossed) -> tuple[Predictions, Predictions]:
+        """Return the rows of the splits that are done, without a calibrator and after it."""
+        trial, first = self.first(crossed.done), crossed.values[0]
+        values = np.empty((trial.measured.rows, *first.shape[1:]), first.dtype)
+        for (_, at), part in zip(trial.splits, crossed.values, strict=True):
+            values[at] = part
+        return trial.measured, replace(trial.measured, kind=crossed.kind, values=values)
 
     def fit(self, method: str, rows: Predictions, *, advise: bool = False) -> Calibrator:
         """Fit a method to rows; the advice that a fit looks for is not shown of a split's."""

@@ -13,9 +13,9 @@ import calibtool as ct
 from calibtool.analysis import race
 from calibtool.analysis.candidate import NOTHING
 from calibtool.calibrators.crossfit import folds
+from calibtool.data.rows import reduce_rows
 from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.metrics.proper import nll
-from calibtool.data.rows import reduce_rows
 from calibtool.reports.render import render
 
 METHODS = ["temperature", "structured-vector", "histogram", "bbq"]
@@ -55,7 +55,8 @@ def test_the_choice_is_that_of_all_folds(raced, rows, whole):
 def test_those_that_left_are_measured_beside_the_best_on_the_rows_of_their_folds(raced, rows):
     found = ct.select(rows, METHODS, resamples=0)
     left = [one for one in found.candidates if one.folds is not None]
-    assert {one.method for one in left} <= {"histogram", "bbq"} and left
+    assert {one.method for one in left} <= {"histogram", "bbq"}
+    assert left
     fold = folds(rows)
 
     def losses(method, k):
@@ -130,5 +131,6 @@ def test_progress_of_a_race_grows_to_the_end(raced, rows):
     told = []
     ct.select(rows, METHODS, resamples=50, progress=lambda *step: told.append(step))
     shares = [share for _, share in told]
-    assert shares == sorted(shares) and shares[-1] < 1
+    assert shares == sorted(shares)
+    assert shares[-1] < 1
     assert {f"fitting {name}" for name in METHODS} < {stage for stage, _ in told}

@@ -93,9 +93,11 @@ def test_groups_of_cells_lose_no_row_and_are_near_each_other():
     at = np.sort(np.append(rng.standard_normal(5000), [-700.0, 600.0]))
     n, y = rng.integers(0, 3, (2, len(at))).astype(float)
     x, rows, ones = logistic.grouped(np.stack([at, np.ones(len(at))]), n, np.minimum(y, n))
-    assert rows.sum() == n.sum() and ones.sum() == np.minimum(y, n).sum()
+    assert rows.sum() == n.sum()
+    assert ones.sum() == np.minimum(y, n).sum()
     assert x[0] @ rows == pytest.approx(at @ n)
-    assert (rows <= 2 + 2 * n.sum() / logistic.GROUPS).all() and len(rows) > logistic.GROUPS / 2
+    assert (rows <= 2 + 2 * n.sum() / logistic.GROUPS).all()
+    assert len(rows) > logistic.GROUPS / 2
     alike, _, _ = logistic.grouped(np.ones((1, 3000)), np.ones(3000), np.ones(3000))
     assert (alike == 1).all()
 

@@ -23,8 +23,8 @@ FAR = 1e6
 CERTAIN = 1e-9
 # Cells from which on a search begins at the optimum of groups of them, how many groups, and the gain
 # in nats below which the search among groups ends. A group counts as a cell at its mean, which
-# shifts the optimum by some 1e-4: with Newton's steps, which square what is left, two of all cells
-# follow, in place of some six.
+# shifts the optimum by some 1e-4. Newton's steps square what is left: two of all cells follow, in
+# place of some six.
 MANY = 2048
 GROUPS = 512
 ROUGHLY = 1e-8
