@@ -21,10 +21,10 @@ NEAR = 1e-5
 FAR = 1e6
 # So does a mean NLL below this: every row is predicted with a probability of 1 - 1e-9.
 CERTAIN = 1e-9
-# Cells from which on a search begins at the optimum of groups of them, how many groups, and the gain
-# in nats below which the search among groups ends. A group counts as a cell at its mean, which
-# shifts the optimum by some 1e-4. Newton's steps square what is left: two of all cells follow, in
-# place of some six.
+# Cells from which on a search begins at the optimum of groups of them, how many groups there are,
+# and the gain in nats below which the search among groups ends. A group counts as a cell at its
+# mean, which shifts the optimum by some 1e-4. Newton's steps square what is left: two of all cells
+# follow, in place of some six.
 MANY = 2048
 GROUPS = 512
 ROUGHLY = 1e-8
