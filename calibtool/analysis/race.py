@@ -5,8 +5,8 @@ All are fitted and measured on the first fold. A candidate that is then behind t
 than ERRORS standard errors of their paired difference leaves, and so after each further fold (a
 race as of Maron & Moore 1994, with paired differences as in irace, Lopez-Ibanez et al. 2016). The
 choice lies within one standard error of the best: what has left could not have become it but by a
-chance of some 1 in a million. Once a single calibrator is left, further folds could not change the
-choice, and the race ends: all is measured on the rows of the folds so far.
+chance of some 1 in a million. Once a single one is left, further folds could not change the choice,
+and the race ends: all is measured on the rows of the folds so far.
 """
 
 from __future__ import annotations
@@ -43,15 +43,12 @@ def run_race(
 
     Args:
         trial: with several splits.
-        names: of the candidates; doing nothing, which costs nothing, stays to the end.
+        names: of the candidates; doing nothing, which costs nothing, is measured to the end.
         rank_by: "nll" or "brier".
         costs: about how many seconds a candidate takes on one split.
         work: the progress, with a part of each name for the first fold and LATER.
     """
-    folds = len(trial.splits)
-    running = longest_first(costs)
-
-    held = trial.holding(0)
+    folds, running, held = len(trial.splits), longest_first(costs), trial.holding(0)
 
     def begin(name: str) -> Crossed:
         part = work.part(name, threads=cores())
@@ -62,25 +59,27 @@ def run_race(
             part.end()
 
     state = dict(zip(running, ordered(begin, running, cores()), strict=True))
-    running, fold = _remaining(trial, state, running, rank_by), 1
+    near, fold = _near(trial, state, running, rank_by), 1
+    running = [*near, *({NOTHING} - {*near})]
     work.know(LATER, math.fsum(costs[name] for name in running) * (folds - 1) / cores())
     work.next(LATER)
-    while fold < folds and len(running) > 2:  # one calibrator, and doing nothing
+    while fold < folds and len(near) > 1:
         work(f"fitting what is left, fold {fold + 1} of {folds}", (fold - 1) / (folds - 1))
         held = trial.holding(fold)
         after = ordered(held.advance, [state[name] for name in running], cores())
         state |= zip(running, after, strict=True)
-        running, fold = _remaining(trial, state, running, rank_by), fold + 1
+        near, fold = _near(trial, state, running, rank_by), fold + 1
+        running = [*near, *({NOTHING} - {*near})]
     work("measuring", 1.0)
     trial = trial.first(fold)
     results = list(ordered(lambda name: trial.tried(state.pop(name), rank_by), names, cores()))
     return trial, _estimated(trial, results, rank_by)
 
 
-def _remaining(
+def _near(
     trial: Trial, state: dict[str, Crossed], running: Sequence[str], rank_by: str
 ) -> list[str]:
-    """Return the names of those that go on to the next fold."""
+    """Return the names of those that are not certainly behind."""
     fitted = [name for name in running if not state[name].failed]
     losses = {name: trial.losses(state[name], rank_by) for name in fitted}
     at = trial.seen(state[fitted[0]].done)
@@ -90,16 +89,14 @@ def _remaining(
     if not np.isfinite(mean[best]):
         return fitted
 
-    def goes_on(name: str) -> bool:
-        if name == NOTHING:
-            return True
+    def is_near(name: str) -> bool:
         if not np.isfinite(mean[name]):
             return False
         behind = losses[name] - losses[best]
         error = math.sqrt(variance_of_mean(behind, weights, cluster))
         return mean[name] - mean[best] <= ERRORS * error
 
-    return [name for name in fitted if goes_on(name)]
+    return [name for name in fitted if is_near(name)]
 
 
 def _estimated(trial: Trial, results: list[Tried], rank_by: str) -> list[Tried]:

@@ -143,8 +143,7 @@ class Trial:
         at = np.sort(np.concatenate([rows for _, rows in self.splits[:count]]))
         splits = tuple((fit, np.searchsorted(at, rows)) for fit, rows in self.splits[:count])
         how = (
-            f"cross-fitted in {count} of {len(self.splits)} folds of {self.of}, until one "
-            "calibrator was left"
+            f"cross-fitted in {count} of {len(self.splits)} folds of {self.of}, until one was left"
         )
         return replace(self, splits=splits, measured=self.measured.take(at), description=how)
 

@@ -103,7 +103,7 @@ def test_every_format_says_who_left(raced, rows):
 def test_a_race_ends_with_one_calibrator_left(raced, rows):
     found = ct.select(rows, ["temperature", "histogram"], resamples=50)
     assert found.chosen == "temperature"
-    assert found.how == "cross-fitted in 2 of 5 folds of 3,000 rows, until one calibrator was left"
+    assert found.how == "cross-fitted in 2 of 5 folds of 3,000 rows, until one was left"
     measured = np.flatnonzero(folds(rows) < 2)
     assert found.data.rows == len(measured) == 1200
     before = nll(reduce_rows(rows.take(measured))).mean()
@@ -134,3 +134,10 @@ def test_progress_of_a_race_grows_to_the_end(raced, rows):
     assert shares == sorted(shares)
     assert shares[-1] < 1
     assert {f"fitting {name}" for name in METHODS} < {stage for stage, _ in told}
+
+
+def test_doing_nothing_that_may_be_the_choice_keeps_a_race_going(raced):
+    right = simulate(3000, 10, scale=1.0)
+    found = ct.select(right, ["temperature"], resamples=0)
+    assert found.how == "cross-fitted in 5 folds"
+    assert found.chosen == NOTHING
