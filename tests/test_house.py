@@ -39,7 +39,7 @@ FIELDS = {
     "streaming.summary.Layout": "views edges class_edges scores counts",
     "analysis.candidate.Candidate": (
         "method numbers score behind low high error nll brier accuracy ece classwise_ece "
-        "flips ties fit_seconds apply_seconds failed worse phi"
+        "flips ties fit_seconds apply_seconds failed worse phi folds"
     ),
     "analysis.comparison.MetricRow": "spec family better ideal estimates changes best",
     "analysis.slice_search.FoundSlice": (

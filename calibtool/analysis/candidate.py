@@ -30,6 +30,9 @@ class Candidate:
             "brier", "nll, brier" or "".
         phi: the score without a calibrator minus `score`, above 0 where it helps (CalArena 2026,
             arXiv 2605.30188); None where either is infinite.
+        folds: how many folds it was measured on, where it left a race (`race.py`) before the last;
+            None where it was measured on all rows. Its `score` is then that of the best plus
+            `behind`, on the rows of these folds, and the metrics are those of these rows.
     """
 
     method: str
@@ -51,6 +54,7 @@ class Candidate:
     failed: str = ""
     worse: str = ""
     phi: float | None = None
+    folds: int | None = None
 
 
 def choose(

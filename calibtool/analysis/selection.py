@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from calibtool.analysis.candidate import NOTHING, SCORES, Candidate, choose
-from calibtool.analysis.harm import harmed
+from calibtool.analysis.harm import Losses, harmed
+from calibtool.analysis.race import LATER, is_raced, run_race
 from calibtool.analysis.trial import Trial, Tried, make_trial
 from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
 from calibtool.calibrators.registry import METHODS, require_scored
-from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.errors import FitError, UsageError
 from calibtool.evaluation.collect import resample
@@ -28,7 +28,7 @@ from calibtool.evaluation.subsample import draw_rows
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import DRAWING, Draws
 from calibtool.intervals.weighted_mean import variance_of_mean
-from calibtool.parallel import Work, cores, ordered
+from calibtool.parallel import Work, cores, longest_first, ordered
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress, Shown, silent
 
@@ -132,29 +132,28 @@ def select(
     require_fit(as_classes(predictions))
     names = [NOTHING, *_known(methods, predictions)]
     trial = make_trial(predictions, test, of=of, smoothing=smoothing)
+    costs = _costs(trial, names, predictions)
+    work = Work(progress or silent, _parts(trial, costs, resamples))
+    trial, results = _try(trial, names, rank_by, costs, work)
     measured = trial.measured
-    work = Work(progress or silent, _costs(trial, names, predictions, resamples))
-    results = _try(trial, names, rank_by, work)
     tried = [one.candidate for one in results]
     losses = {one.candidate.method: one.losses for one in results if one.losses is not None}
     # a likelihood has no bound below a probability of 0, a Brier score has
     zeros = {one.candidate.method for one in results if one.zeros and rank_by == "nll"}
     resampled = resampling.ci != "none"
-    cluster = cluster_of(measured)
-    draws = Draws(resamples, seed, measured.rows, cluster) if resampled else None
+    draws = Draws(resamples, seed, measured.rows, trial.cluster) if resampled else None
     ranking = {method: loss[rank_by] for method, loss in losses.items()}
-    of_rows = measured.weights, cluster
     work.next("resampling")
-    candidates = _compared(tried, ranking, draws, of_rows, level, work)
-    harm = partial(harmed, losses[NOTHING], weights=measured.weights, level=level, cluster=cluster)
+    candidates = _compared(trial, tried, ranking, draws, level, work)
+    harm = partial(_harm, trial, losses, level=level)
     gain = partial(_gain, next(c.score for c in candidates if c.method == NOTHING))
-    candidates = tuple(
-        replace(c, phi=gain(c.score), worse=harm(losses.get(c.method, {}))) for c in candidates
-    )
+    candidates = tuple(replace(c, phi=gain(c.score), worse=harm(c)) for c in candidates)
     chosen, why = choose(candidates, rank_by, zeros)
     work.next("choice")
     work(f"fitting {chosen}", 0.0)
-    calibrator = _identity(predictions) if chosen == NOTHING else trial.fit(chosen, predictions)
+    calibrator = _identity(predictions)
+    if chosen != NOTHING:
+        calibrator = trial.fit(chosen, predictions, advise=True)
     return Selection(
         DataInfo.of(measured),
         rank_by,
@@ -169,29 +168,46 @@ def select(
     )
 
 
-def _costs(
-    trial: Trial, names: Sequence[str], rows: Predictions, resamples: int
-) -> dict[str, float]:
-    """Return about how many seconds the parts of a selection take."""
-    fitted, splits = rows.rows, len(trial.splits)
-    if splits > 1:
-        fitted = fitted * (splits - 1) // splits
-    methods = [name for name in names if name != NOTHING]
-    fits = {name: METHODS[name].seconds(fitted, rows.classes) for name in methods}
-    scores = SCORING * trial.measured.rows * (rows.classes or 1)
-    tried = {name: (splits * fits.get(name, 0.0) + scores) / cores() for name in names}
-    drawn = DRAWING * trial.measured.rows * resamples
-    return {**tried, "resampling": drawn, "choice": float(np.median(list(fits.values())))}
+def _costs(trial: Trial, names: Sequence[str], rows: Predictions) -> dict[str, float]:
+    """Return about how many seconds of one core each candidate takes on one split."""
+    splits, classes = len(trial.splits), rows.classes
+    fitted = rows.rows * (splits - 1) // splits if splits > 1 else rows.rows
+    scores = SCORING * trial.measured.rows * (classes or 1) / splits
+    fits = {name: METHODS[name].seconds(fitted, classes) for name in names if name != NOTHING}
+    return {name: scores + fits.get(name, 0.0) for name in names}
 
 
-def _try(trial: Trial, names: Sequence[str], rank_by: str, work: Work) -> list[Tried]:
-    """Fit and measure every method. Raises FitError if no calibrator can be fitted."""
-    begin = partial(work.part, threads=cores())
-    results = list(ordered(partial(trial.run, rank_by=rank_by, begin=begin), names, cores()))
+def _parts(trial: Trial, costs: dict[str, float], resamples: int) -> dict[str, float]:
+    """Return about how many seconds the parts of a selection take, in the order of the work."""
+    raced, splits = is_raced(trial), len(trial.splits)
+    tried = {name: cost * (1 if raced else splits) / cores() for name, cost in costs.items()}
+    one = float(np.median(list(costs.values())))
+    later = {LATER: (splits - 1) * one} if raced else {}
+    return {
+        **tried,
+        **later,
+        "resampling": DRAWING * trial.measured.rows * resamples,
+        "choice": one,
+    }
+
+
+def _try(
+    trial: Trial, names: Sequence[str], rank_by: str, costs: dict[str, float], work: Work
+) -> tuple[Trial, list[Tried]]:
+    """Fit and measure every method; return the trial that this needed, too. Raises FitError if no
+    calibrator can be fitted."""
+    if is_raced(trial):
+        trial, results = run_race(trial, names, rank_by, costs, work)
+    else:
+        run = partial(trial.run, rank_by=rank_by, begin=partial(work.part, threads=cores()))
+        # doing nothing first: it tells at once how fast this machine is
+        first = [NOTHING, *(name for name in longest_first(costs) if name != NOTHING)]
+        found = dict(zip(first, ordered(run, first, cores()), strict=True))
+        results = [found[name] for name in names]
     if sum(one.losses is not None for one in results) < 2:  # doing nothing never fails
         reasons = "; ".join(one.candidate.failed for one in results if one.candidate.failed)
         raise FitError(f"no calibrator could be fitted: {reasons}")
-    return results
+    return trial, results
 
 
 def _rows(data: Any, count: int | None, seed: int) -> tuple[Predictions, str]:
@@ -228,17 +244,25 @@ def _known(methods: Sequence[str] | str | None, predictions: Predictions) -> lis
     return names
 
 
+def _harm(trial: Trial, losses: dict[str, Losses], candidate: Candidate, level: float) -> str:
+    """Return the scores that a candidate makes worse, on the rows that it was measured on."""
+    at = trial.seen(candidate.folds)
+    before = {name: loss[at] for name, loss in losses[NOTHING].items()}
+    weights, cluster = trial.of_rows(at)
+    after = losses.get(candidate.method, {})
+    return harmed(before, after, weights=weights, level=level, cluster=cluster)
+
+
 def _compared(
+    trial: Trial,
     candidates: list[Candidate],
     losses: dict[str, Array],
     draws: Draws | None,
-    of_rows: tuple[Array | None, Array | None],
     level: float,
     tick: Progress,
 ) -> tuple[Candidate, ...]:
-    """Return the candidates by score, with the paired difference from the best and its interval.
-
-    `of_rows` are the weights of the rows and the numbers of their clusters, (N,), or None.
+    """Return the candidates by score, with the paired difference from the best and its interval,
+    on the rows that each was measured on.
 
     Candidates with an infinite score have no interval; if the best one's is infinite, or losses
     are so large that rows do not count beside them, none has.
@@ -248,28 +272,38 @@ def _compared(
         key=lambda c: (np.inf if c.score is None else c.score, c.numbers or 0),
     )
     failed = [c for c in candidates if c.failed]
-    weights, cluster = of_rows
     best = losses[fitted[0].method]
     finite = [c for c in fitted if np.isfinite(losses[c.method]).all()]
     if not np.isfinite(best).all():
         return (*fitted, *failed)
-    behind = np.stack([losses[c.method] - best for c in finite], axis=1)
+    # the best was measured on all rows; those that left a race on the same rows as each other
+    folds = [None, *sorted({c.folds for c in finite if c.folds is not None})]
+    measured = np.zeros((len(best), len(folds)))
+    for j, done in enumerate(folds):
+        measured[trial.seen(done), j] = 1
+    behind = np.zeros((len(best), len(finite)))
+    for k, candidate in enumerate(finite):
+        at = trial.seen(candidate.folds)
+        behind[at, k] = losses[candidate.method] - best[at]
 
     def columns(at: slice) -> Array:
-        rows = behind[at]
-        return np.concatenate([np.ones((len(rows), 1)), rows], axis=1)
+        return np.concatenate([measured[at], behind[at]], axis=1)
 
     means: Array | None = None
     if draws is not None:
+        weights = trial.measured.weights
         sums = resample(columns, draws, cores(), weights, lambda share: tick("resampling", share))
         # the grid of sums follows the largest loss: beside 1e20, a weight of 1 is rounded to 0, and
         # no replicate is left
-        means = sums[:, 1:] / sums[:, :1] if len(sums) else None
+        total = sums[:, [folds.index(c.folds) for c in finite]]
+        means = sums[:, len(folds) :] / total if len(sums) else None
     compared: dict[str, Candidate] = {}
     for k, candidate in enumerate(finite):
-        value = float(np.average(behind[:, k], weights=weights))
+        at = trial.seen(candidate.folds)
+        weights, cluster = trial.of_rows(at)
+        value = float(np.average(behind[at, k], weights=weights))
         low, high = None, None
-        error = math.sqrt(variance_of_mean(behind[:, k], weights, cluster))
+        error = math.sqrt(variance_of_mean(behind[at, k], weights, cluster))
         if means is not None:
             low, high = bootstrap.plain("percentile", value, means[:, k], level)
             error = float(means[:, k].std(ddof=1))

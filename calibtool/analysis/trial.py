@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,12 +18,13 @@ from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import finite_options
-from calibtool.data.predictions import Predictions
+from calibtool.data.clusters import cluster_of
+from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, UsageError
 from calibtool.metrics.spec import parse
 from calibtool.parallel import Part
-from calibtool.types import Array, Progress
+from calibtool.types import Array
 
 MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
 # The same of confidences: what can be measured of them, by the name of the field of a candidate.
@@ -39,13 +41,41 @@ class Tried(NamedTuple):
 
     Attributes:
         candidate: as it was measured.
-        losses: the scores of each row; None if it failed.
+        losses: the scores of each row that was measured; None if it failed.
         zeros: whether it gives some class a probability of exactly 0.
     """
 
     candidate: Candidate
     losses: Losses | None
     zeros: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Crossed:
+    """A candidate on its way through the splits.
+
+    Attributes:
+        method: its name.
+        values: of the rows that each split measured, of the splits that are done.
+        kind: of the values.
+        seconds: of each, to fit and to apply.
+        numbers: how many each fit holds.
+        distinct: (2,) distinct confidences before and after, summed over the splits.
+        failed: why it could not be fitted; "" otherwise.
+    """
+
+    method: str
+    values: tuple[Array, ...] = ()
+    kind: Kind = "probs"
+    seconds: tuple[tuple[float, float], ...] = ()
+    numbers: tuple[int, ...] = ()
+    distinct: Array = field(default_factory=lambda: np.zeros(2))
+    failed: str = ""
+
+    @property
+    def done(self) -> int:
+        """How many splits are done."""
+        return len(self.values)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,67 +88,127 @@ class Trial:
         measured: the rows that are measured.
         description: what is fitted on, in words.
         smoothing: whether to fit calibrators so that they give no probability of 0 or 1.
+        of: which rows the folds are of, in words.
     """
 
     splits: tuple[tuple[Callable[[], Predictions], Array], ...]
     measured: Predictions
     description: str
     smoothing: bool
+    of: str = ""
+
+    @cached_property
+    def cluster(self) -> Array | None:
+        """The number of each row's cluster, (N,); None where rows are independent."""
+        return cluster_of(self.measured)
 
     def run(self, method: str, rank_by: str, begin: Callable[[str], Part]) -> Tried:
         """Fit and measure a method on every split; `begin` begins its part of the progress."""
-        part = begin(method)
+        part, crossed = begin(method), Crossed(method)
         try:
-            return self._run(method, rank_by, part)
+            while not crossed.failed and crossed.done < len(self.splits):
+                crossed = self.advance(crossed)
+                part(f"fitting {method}", crossed.done / len(self.splits))
+            return self.tried(crossed, rank_by)
         finally:
             part.end()
 
-    def _run(self, method: str, rank_by: str, tick: Progress) -> Tried:
-        values: Array | None = None
-        kind, seconds, numbers = self.measured.kind, [], []
-        distinct = np.zeros(2)  # distinct confidences before and after, summed over the splits
-        for done, (fit_rows, at) in enumerate(self.splits, start=1):
-            before = self.measured.take(at)
-            began = time.perf_counter()
-            try:
-                fitted = None if method == NOTHING else self.fit(method, fit_rows())
-                fit_end = time.perf_counter()
-                after = before if fitted is None else fitted(before)
-            except CalibtoolError as error:
-                return Tried(Candidate(method, failed=str(error)), None)
-            seconds.append((fit_end - began, time.perf_counter() - fit_end))
-            numbers.append(0 if fitted is None else fitted.map.count())
-            if values is None:
-                shape = (self.measured.rows, *after.values.shape[1:])
-                values, kind = np.empty(shape, after.values.dtype), after.kind
-            values[at] = after.values
-            distinct += [_distinct(before), _distinct(after)]
-            tick(f"fitting {method}", done / len(self.splits))
-        assert values is not None
-        calibrated = replace(self.measured, kind=kind, values=values)
+    def advance(self, crossed: Crossed) -> Crossed:
+        """Fit and measure a candidate on its next split."""
+        method = crossed.method
+        fit_rows, at = self.splits[crossed.done]
+        before = self.measured.take(at)
+        began = time.perf_counter()
+        try:
+            fitted = None if method == NOTHING else self.fit(method, fit_rows())
+            fit_end = time.perf_counter()
+            after = before if fitted is None else fitted(before)
+        except CalibtoolError as error:
+            return Crossed(method, failed=str(error))
+        seconds = (fit_end - began, time.perf_counter() - fit_end)
+        numbers = 0 if fitted is None else fitted.map.count()
+        return replace(
+            crossed,
+            values=(*crossed.values, after.values),
+            kind=after.kind,
+            seconds=(*crossed.seconds, seconds),
+            numbers=(*crossed.numbers, numbers),
+            distinct=crossed.distinct + np.array([_distinct(before), _distinct(after)]),
+        )
+
+    def first(self, count: int) -> Trial:
+        """Return the trial of the first splits alone, by which only their rows are measured."""
+        if count == len(self.splits):
+            return self
+        at = np.sort(np.concatenate([rows for _, rows in self.splits[:count]]))
+        splits = tuple((fit, np.searchsorted(at, rows)) for fit, rows in self.splits[:count])
+        how = (
+            f"cross-fitted in {count} of {len(self.splits)} folds of {self.of}, until one was left"
+        )
+        return replace(self, splits=splits, measured=self.measured.take(at), description=how)
+
+    def holding(self, split: int) -> Trial:
+        """Return the trial that holds the rows to fit on of a split, for all who ask for them."""
+        fit_rows, at = self.splits[split]
+        held = fit_rows()
+        splits = (*self.splits[:split], (lambda: held, at), *self.splits[split + 1 :])
+        return replace(self, splits=splits)
+
+    def seen(self, done: int | None) -> Array | slice:
+        """Return which rows of `measured` the first splits measure: indices, or all; None for all
+        splits."""
+        if done in (None, len(self.splits)):
+            return slice(None)
+        return np.sort(np.concatenate([at for _, at in self.splits[:done]]))
+
+    def of_rows(self, at: Array | slice) -> tuple[Array | None, Array | None]:
+        """Return the weights of some rows, and the numbers of their clusters; None for none."""
+        weights, cluster = self.measured.weights, self.cluster
+        return None if weights is None else weights[at], None if cluster is None else cluster[at]
+
+    def tried(self, crossed: Crossed, rank_by: str) -> Tried:
+        """Return what became of a candidate, by the rows of the splits that are done."""
+        if crossed.failed:
+            return Tried(Candidate(crossed.method, failed=crossed.failed), None)
+        measured, calibrated = self.calibrated(crossed)
         # one thread: the methods themselves are tried in parallel
         specs = specs_of(calibrated)
         report = evaluate(calibrated, ",".join(specs.values()), ci="none", threads=1)
-        flips = _predicted(calibrated) != _predicted(self.measured)
-        fit_seconds, apply_seconds = np.median(seconds, axis=0)
+        flips = _predicted(calibrated) != _predicted(measured)
+        fit_seconds, apply_seconds = np.median(crossed.seconds, axis=0)
+        before, after = crossed.distinct
         metrics: dict[str, Any] = {
             name.replace("-", "_"): report[spec].value for name, spec in specs.items()
         }
         candidate = Candidate(
-            method,
-            numbers=int(np.median(numbers)),
+            crossed.method,
+            numbers=int(np.median(crossed.numbers)),
             score=metrics[rank_by],
-            flips=float(np.average(flips, weights=self.measured.weights)),
-            ties=max(float(1 - distinct[1] / distinct[0]), 0.0),
+            flips=float(np.average(flips, weights=measured.weights)),
+            ties=max(float(1 - after / before), 0.0),
             fit_seconds=float(fit_seconds),
             apply_seconds=float(apply_seconds),
+            folds=None if crossed.done == len(self.splits) else crossed.done,
             **metrics,
         )
         return Tried(candidate, _losses(calibrated), _has_zeros(calibrated))
 
-    def fit(self, method: str, rows: Predictions) -> Calibrator:
-        """Fit a method to rows."""
-        return fit(method, rows, **(finite_options(method) if self.smoothing else {}))
+    def losses(self, crossed: Crossed, rank_by: str) -> Array:
+        """Return the score of each row of the splits that are done."""
+        return _losses(self.calibrated(crossed)[1])[rank_by]
+
+    def calibrated(self, crossed: Crossed) -> tuple[Predictions, Predictions]:
+        """Return the rows of the splits that are done, without a calibrator and after it."""
+        trial, first = self.first(crossed.done), crossed.values[0]
+        values = np.empty((trial.measured.rows, *first.shape[1:]), first.dtype)
+        for (_, at), part in zip(trial.splits, crossed.values, strict=True):
+            values[at] = part
+        return trial.measured, replace(trial.measured, kind=crossed.kind, values=values)
+
+    def fit(self, method: str, rows: Predictions, *, advise: bool = False) -> Calibrator:
+        """Fit a method to rows; the advice that a fit looks for is not shown of a split's."""
+        options = finite_options(method) if self.smoothing else {}
+        return fit(method, rows, advise=advise, **options)
 
 
 def _has_zeros(predictions: Predictions) -> bool:
@@ -183,4 +273,5 @@ def make_trial(
         for k in range(FOLDS)
     )
     description = f"cross-fitted in {FOLDS} folds" + (f" of {of}" if of else "")
-    return Trial(splits, predictions, description, smoothing)
+    of = of or f"{predictions.rows:,} rows"
+    return Trial(splits, predictions, description, smoothing, of)

@@ -76,7 +76,9 @@ def curve(cells: Cells) -> Steps:
     # the average steps, at each cut, by what each binning steps there
     step = np.where(first > 0, np.diff(estimate, prepend=0.0), estimate) * share[which]
     values = np.cumsum(np.bincount(first, step, minlength=len(at)))
-    moves = np.unique(first[share[which] > 0])
+    moved = np.zeros(len(at), bool)
+    moved[first[share[which] > 0]] = True
+    moves = np.flatnonzero(moved)
     return Steps.merged(edges[moves[1:]], np.clip(values[moves], 0, 1))
 
 

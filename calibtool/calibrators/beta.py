@@ -56,7 +56,9 @@ def curve(cells: Cells, *, parameters: str = "abm") -> Sigmoid:
     """Return the most likely curve of cells of log-odds whose slopes are not negative.
 
     The objective is convex, so at the constrained optimum each slope is free or 0: the best of the
-    unconstrained optima over all such choices that has no negative slope is the optimum.
+    unconstrained optima over all such choices that has no negative slope is the optimum. One in
+    which the only slope of 0 is negative where both are free needs no other beside it: between the
+    optimum with both free and anything better, that slope would be 0 at something better too.
     """
     from scipy.special import log_expit
 
@@ -71,6 +73,7 @@ def curve(cells: Cells, *, parameters: str = "abm") -> Sigmoid:
         "a": ([up + down], False),
     }[parameters]
     best, sigmoid = np.inf, Sigmoid(0.0, 0.0, 0.0)
+    below = [False] * len(slopes)  # whether each is negative where all are free
     for free in product((True, False), repeat=len(slopes)):  # a slope that is not free is 0
         columns = [x for x, is_free in zip(slopes, free, strict=True) if is_free]
         if shift:
@@ -78,17 +81,20 @@ def curve(cells: Cells, *, parameters: str = "abm") -> Sigmoid:
         if not columns:
             v, nll = np.zeros(0), half
         else:
-            x = np.stack(columns, axis=1)
+            x = np.stack(columns)
             identity = np.append(np.ones(sum(free)), [0.0] * shift)
             v, nll = logistic(x, cells.n, cells.y, REMEDY, start=identity)
         coefficients = iter(v.tolist())
         slope = [next(coefficients) if is_free else 0.0 for is_free in free]
+        if all(free):
+            below = [value < 0 for value in slope]
         if min(slope) >= 0 and nll < best:
             best = nll
             a, b = slope if len(slope) == 2 else slope * 2
             # without a free shift, a log(1/2) - b log(1/2) + c = 0 keeps p' = 1/2 at p = 1/2
             c = next(coefficients) if shift else (half * (a - b) if len(slope) == 2 else 0.0)
             sigmoid = Sigmoid(a, b, c)
-        if all(free) and min(slope) >= 0:  # the unconstrained optimum: no other can be better
+        held = [negative for negative, is_free in zip(below, free, strict=True) if not is_free]
+        if min(slope) >= 0 and all(held) and len(held) < 2:
             break
     return sigmoid

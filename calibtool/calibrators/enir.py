@@ -113,10 +113,10 @@ def _meetings(share: Array, n: Array, max_blocks: int) -> Iterator[tuple[Array, 
     foreseen before a merger can be recognised as stale.
     """
     size = len(n)
-    mass, value = n.tolist(), share.astype(np.float64)
-    since, speed = np.zeros(size), np.zeros(size)
+    mass, value = n.tolist(), share.astype(np.float64).tolist()
+    since, speed = [0.0] * size, [0.0] * size
     left, right = list(range(-1, size - 1)), list(range(1, size + 1))
-    falls = [share[i] > share[i + 1] for i in range(size - 1)] + [False]  # to the right neighbour
+    falls = [*(share[:-1] > share[1:]).tolist(), False]  # to the right neighbour
     version, alive, blocks = [0] * size, np.ones(size, bool), size
     meetings: list[tuple[float, int, int, int]] = []
 
@@ -169,7 +169,8 @@ def _meetings(share: Array, n: Array, max_blocks: int) -> Iterator[tuple[Array, 
         # several meetings at one price make one curve: wait for the last of them
         if blocks <= max_blocks and not (meetings and meetings[0][0] <= now * (1 + SAME)):
             starts = np.flatnonzero(alive)
-            yield value[starts] + speed[starts] * (now - since[starts]), starts
+            values = [value[k] + speed[k] * (now - since[k]) for k in starts.tolist()]
+            yield np.array(values), starts
 
 
 def _bic(value: Array, starts: Array, n: Array, y: Array, price: float) -> float:

@@ -1,7 +1,8 @@
 """Fit a calibrator by name, and load one from its file.
 
 A calibrator is a module with `fit(predictions, *, options) -> Calibrator`, and a line in
-`calibtool.calibrators.registry`; `ct.fit("NAME", ...)` and `calibtool fit-NAME` pick it up.
+`calibtool.calibrators.registry`; `ct.fit("NAME", ...)` and `calibtool fit-NAME` pick it up. It may
+have `advice(calibrator, predictions) -> notes` too: what another calibrator would do better.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def fit(
     *,
     by: str | None = None,
     progress: Progress | None = None,
+    advise: bool = True,
     **options: Any,
 ) -> Calibrator:
     """Fit a calibrator by name.
@@ -52,6 +54,8 @@ def fit(
             slices one calibrator patches.
         progress: called repeatedly with the stage and the share of it that is done, while a file
             is read.
+        advise: look also whether another calibrator fits these rows better, and note it; False
+            leaves that out, which can take as long as the fit.
         options: of the method, such as objective="ece", and keys of `ct.read`: which column has
             which role.
 
@@ -92,7 +96,7 @@ def fit(
 
         more = [options["cluster"]] if options.get("cluster") else []
         loaded = predictions.also([*columns, *more]).load()
-        fitted = fit(method, loaded, by=by, **options)
+        fitted = fit(method, loaded, by=by, advise=advise, **options)
         return _with_notes(fitted, notes_of_skipped(predictions))
     if isinstance(rows, Predictions):
         # rows without weight would still count in `rows`, in folds and in the rule of thumb below
@@ -105,9 +109,12 @@ def fit(
         if columns:
             rest = ",".join(columns[1:]) or None
             return fit_groups(
-                method, rows, columns[0], lambda p: fit(method, p, by=rest, **options)
+                method,
+                rows,
+                columns[0],
+                lambda p: fit(method, p, by=rest, advise=advise, **options),
             )
-    return _fit(method, rows, options)
+    return _fit(method, rows, options, advise=advise)
 
 
 def _fit_pooled(
@@ -129,12 +136,19 @@ def _fit_pooled(
 
 
 def _fit(
-    method: str, rows: Predictions | FileRows | Summary, options: dict[str, Any]
+    method: str,
+    rows: Predictions | FileRows | Summary,
+    options: dict[str, Any],
+    *,
+    advise: bool = True,
 ) -> Calibrator:
-    """Fit to all rows; add a note if there are few."""
+    """Fit to all rows; add a note if there are few, and with `advise` those of the method."""
     fitted = (
         _call(method, rows, options) if rows.classes else _to_confidences(method, rows, options)
     )
+    advice = getattr(module_of(method), "advice", None)
+    if advise and advice is not None:
+        fitted = _with_notes(fitted, advice(fitted, rows))
     enough = EVERY[method].enough * (fitted.classes or 2)
     if fitted.fitted.rows < enough:
         of = f"rows of {fitted.classes} classes" if fitted.classes else "confidences"

@@ -24,6 +24,9 @@ PIECE = 1 << 17
 # short runs write partial cache lines; so pieces are longer here than elsewhere.
 WIDE = 1 << 20
 
+# A sum of probabilities below this may have lost digits, or have become 0, by underflow.
+TINY = 1e-290
+
 Look: TypeAlias = Callable[[Predictions, float], Array]
 
 
@@ -115,12 +118,18 @@ def log_odds(block: Predictions, floor: float = 0.0) -> Array:
     """
     log_p = log_probs(block, floor)
     rows, top = np.arange(len(log_p)), log_p.argmax(axis=1)
-    others = log_p.copy()
-    others[rows, top] = -np.inf
-    highest = others.max(axis=1)
-    rest = highest + _log_sum(others - highest[:, None])
-    with np.errstate(divide="ignore"):
-        out = log_p - np.log1p(-np.minimum(np.exp(log_p), 1))
+    with np.errstate(divide="ignore", under="ignore"):
+        p = np.exp(log_p)
+        out = log_p - np.log1p(-np.minimum(p, 1))
+        p[rows, top] = 0
+        others = p.sum(axis=1)
+        rest = np.log(others)
+    tiny = np.flatnonzero(others < TINY)
+    if len(tiny):
+        few = log_p[tiny]
+        few[np.arange(len(few)), top[tiny]] = -np.inf
+        highest = few.max(axis=1)
+        rest[tiny] = highest + _log_sum(few - highest[:, None])
     out[rows, top] = log_p[rows, top] - rest
     return out
 

@@ -61,6 +61,6 @@ def curve(cells: Cells, *, smoothing: bool = False) -> Sigmoid:
         y = y * (ones + 1) / (ones + 2) + (n - y) / (zeros + 2)
     else:
         require_both(n, y, REMEDY)
-    x = np.stack([cells.at, np.ones(len(n))], axis=1)
+    x = np.stack([cells.at, np.ones(len(n))])
     (a, c), _ = logistic(x, n, y, REMEDY, start=np.array([1.0, 0.0]))  # the identity
     return Sigmoid(float(a), float(a), float(c))

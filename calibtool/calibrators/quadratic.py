@@ -54,7 +54,7 @@ def curve(cells: Cells) -> Parabola:
     middle = float(np.average(x, weights=n))
     unit = float(np.sqrt(np.average((x - middle) ** 2, weights=n)))
     u = (x - middle) / unit
-    basis, identity = np.stack([np.ones(len(u)), u, u * u], axis=1), np.array([middle, unit, 0.0])
+    basis, identity = np.stack([np.ones(len(u)), u, u * u]), np.array([middle, unit, 0.0])
     v, _ = logistic(basis, n, cells.y, REMEDY, start=identity)
     level, slope, bend = (float(value) for value in v)
     c = bend / unit**2

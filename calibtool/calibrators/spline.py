@@ -21,6 +21,9 @@ from calibtool.calibrators.fitting.bounded import (
 from calibtool.calibrators.fitting.logistic import (
     CERTAIN,
     FAR,
+    MANY,
+    ROUGHLY,
+    grouped,
     nll_at,
     require_both,
     require_spread,
@@ -72,19 +75,23 @@ def curve(cells: Cells, *, knots: int = 6, smoothness: float = 1.0) -> Bend:
     require_spread(cells.at)
     rows = cells.n.sum()
     at = quantiles(cells.at, cells.n, knots)
-    x = np.concatenate([bend_basis(cells.at, at), np.ones((len(cells.at), 1))], axis=1)
+    x = np.concatenate([bend_basis(cells.at, at).T, np.ones((1, len(cells.at)))])
     # the objective is the mean NLL, so the penalty is per row too; 2 since it is halved below
-    rough = np.zeros((x.shape[1], x.shape[1]))
+    rough = np.zeros((len(x), len(x)))
     rough[:-1, :-1] = 2 * smoothness / rows * roughness(len(at))
 
-    def objective(v: Array) -> tuple[float, Array, Array]:
-        nll, p = nll_at(x @ v, cells.n, cells.y)
-        value = nll + float(v @ rough @ v) / 2
-        slope = x.T @ (cells.n * p - cells.y) / rows + rough @ v
-        return value, slope, (x * (cells.n * p * (1 - p) / rows)[:, None]).T @ x + rough
+    def objective(v: Array, x: Array, n: Array, y: Array) -> tuple[float, Array, Array]:
+        nll, p = nll_at(v @ x, n, y)
+        expected = n * p
+        slope = x @ (expected - y) / rows + rough @ v
+        curve = (x * (expected * (1 - p) / rows)) @ x.T + rough
+        return nll + float(v @ rough @ v) / 2, slope, curve
 
-    lower = np.append(np.zeros(len(at)), -np.inf)
-    v, value, _ = minimise(objective, np.append(np.ones(len(at)), at[0]), lower)
+    lower, v = np.append(np.zeros(len(at)), -np.inf), np.append(np.ones(len(at)), at[0])
+    if x.shape[1] > MANY:
+        groups = grouped(x, cells.n, cells.y)
+        v, _, _ = minimise(lambda v: objective(v, *groups), v, lower, ROUGHLY)
+    v, value, _ = minimise(lambda v: objective(v, x, cells.n, cells.y), v, lower)
     if value < CERTAIN or np.abs(v).max() > FAR:
         raise FitError(f"positives and negatives are separated perfectly; {REMEDY}")
     return Bend(at, v[:-1], float(v[-1]))

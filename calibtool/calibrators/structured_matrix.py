@@ -60,7 +60,7 @@ def fit_structured(method: str, predictions: Predictions, strength: float) -> Ca
     unit = strength * classes / rows
     full = method == "structured-matrix"
     penalty = penalties(classes, unit, unit * (classes - 1), unit)
-    fitted = fit_affine(
+    return fit_affine(
         method,
         predictions,
         Full() if full else Diagonal(),
@@ -71,11 +71,9 @@ def fit_structured(method: str, predictions: Predictions, strength: float) -> Ca
         least=floor,
         options=options,
     )
-    notes = (*fitted.fitted.notes, *_held_back(fitted, predictions))
-    return replace(fitted, fitted=replace(fitted.fitted, notes=notes))
 
 
-def _held_back(fitted: Calibrator, predictions: Predictions) -> list[str]:
+def advice(fitted: Calibrator, predictions: Predictions) -> list[str]:
     """Return a note where the penalties hold back what the rows clearly show.
 
     That is where one temperature and a bias per class, which W and b could give too, fit the rows

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from calibtool.calibrators.calibrator import Calibrator
-from calibtool.calibrators.structured_matrix import fit_structured
+from calibtool.calibrators.structured_matrix import advice, fit_structured
 from calibtool.data.predictions import Predictions
+
+__all__ = ["advice", "fit"]
 
 
 def fit(predictions: Predictions, *, strength: float = 1.0) -> Calibrator:

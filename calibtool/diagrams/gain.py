@@ -29,7 +29,7 @@ from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.intervals.draws import DRAWING
 from calibtool.intervals.estimate import Estimate
-from calibtool.parallel import Work, cores, ordered
+from calibtool.parallel import Work, cores, longest_first, ordered
 from calibtool.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -125,12 +125,13 @@ def compute(
         require_scored(name)
     variants, notes = [Variant()], list[str]()
     measured = numbered(rows) if test is None else test
-    work = Work(
-        shared.get("progress") or silent,
-        _costs(names, rows, measured, shared, crossed=test is None),
-    )
+    costs = _costs(names, rows, measured, shared, crossed=test is None)
+    work = Work(shared.get("progress") or silent, costs)
     attempt = partial(_attempt, rows=rows, work=work, crossed=test is None)
-    for outcome in ordered(attempt, names, cores()):
+    first = longest_first({name: costs[name] for name in names})
+    outcomes = dict(zip(first, ordered(attempt, first, cores()), strict=True))
+    for name in names:
+        outcome = outcomes[name]
         if isinstance(outcome, Variant):
             variants.append(outcome)
         else:
@@ -192,11 +193,11 @@ def _variant(name: str, rows: Predictions, tell: Progress, *, crossed: bool) -> 
     probabilities of 0 or 1."""
     options = finite_options(name)
     if not crossed:
-        return Variant(fit(name, rows, **options), name)
+        return Variant(fit(name, rows, advise=False, **options), name)
     folds = count(1)
 
     def fit_fold(part: Predictions) -> Calibrator:
-        calibrator = fit(name, part, **options)
+        calibrator = fit(name, part, advise=False, **options)
         tell(f"fitting {name}", next(folds) / FOLDS)
         return calibrator
 

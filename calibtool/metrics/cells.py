@@ -56,23 +56,39 @@ class Cells:
         >>> Cells.from_rows(np.array([0.5, 0.2, 0.5]), np.array([1, 0, 0])).n
         array([1., 2.])
         """
-        if weights is None and _sortable_as_bits(score):
-            return cls._of_keys(score, np.asarray(outcome, bool))
+        if weights is None:
+            of = cls._of_keys if _sortable_as_bits(score) else cls._of_values
+            return of(score, np.asarray(outcome, bool))
         # stable, so that rows of equal score add up in file order and give the same last digit
-        if by_weight and weights is not None:
+        if by_weight:
             order = np.lexsort((weights, score))
             starts = np.union1d(changes(score[order]), changes(weights[order]))
         else:
             order = np.argsort(score, kind="stable")
             starts = changes(score[order])
         at = score[order]
-        weight = np.ones(len(at)) if weights is None else weights[order]
+        weight = weights[order]
         n = np.add.reduceat(weight, starts)
         y = np.add.reduceat(weight * outcome[order], starts)
-        row = np.ones(1) if weights is None else left_out(weight)
+        row = left_out(weight)
         if len(row) > 1:
             row = _shares(np.add.reduceat(weight * row, starts), n)
         return cls(at[starts], n, n * at[starts].astype(np.float64), y, row)
+
+    @classmethod
+    def _of_values(cls, score: Array, outcome: Array) -> Cells:
+        """Return one cell per distinct score, of rows of equal weight.
+
+        Counts depend on no order of rows, so the scores are sorted, ten times as fast as their
+        order, and those of the outcomes are counted among them.
+        """
+        values = np.sort(score)
+        starts = _changes(values)
+        at = values[starts]
+        n = np.diff(starts, append=len(values)).astype(np.float64)
+        hits = np.searchsorted(at, np.sort(score[outcome]))
+        y = np.bincount(hits, minlength=len(at)).astype(np.float64)
+        return cls(at, n, n * at.astype(np.float64), y, np.ones(1))
 
     @classmethod
     def _of_keys(cls, score: Array, outcome: Array) -> Cells:

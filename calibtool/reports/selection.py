@@ -6,9 +6,20 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from calibtool.analysis.candidate import NOTHING, Candidate
+from calibtool.analysis.race import ERRORS
 from calibtool.analysis.selection import Selection
 from calibtool.evaluation.wording import PROPER
-from calibtool.formatting import Change, changed, changes, joined, number, percent, seconds, share
+from calibtool.formatting import (
+    Change,
+    changed,
+    changes,
+    counted,
+    joined,
+    number,
+    percent,
+    seconds,
+    share,
+)
 from calibtool.reports import json
 from calibtool.reports.table import Note, Table
 
@@ -26,10 +37,10 @@ def table(selection: Selection, width: int | None) -> Table:
         cells=cells,
         records=_records(selection),
         key="",
-        notes=[*_not_fitted(selection), *harms(selection), Note(f"Chosen: {selection.why}")],
+        notes=[*_not_fitted(selection), *remarks(selection), Note(f"Chosen: {selection.why}")],
         body=_body(selection),
         tones={(k, None): "best" for k, row in enumerate(cells) if row[0] == selection.chosen},
-        columns=("chosen", *(field.name for field in fields(Candidate))),
+        columns=("chosen", *_fields(selection)),
         left=(),
         wraps=(),
     )
@@ -43,7 +54,25 @@ def _not_fitted(selection: Selection) -> list[Note]:
     ]
 
 
-def harms(selection: Selection) -> list[Note]:
+def remarks(selection: Selection) -> list[Note]:
+    """Return which candidates left a race early, and which make a proper score worse."""
+    return [*_left(selection), *_harms(selection)]
+
+
+def _left(selection: Selection) -> list[Note]:
+    counts = sorted({one.folds for one in selection.candidates if one.folds is not None})
+    return [
+        Note(
+            f"Measured on {counted(count, 'fold')} only, and there more than {ERRORS:g} standard "
+            "errors behind: "
+            f"{joined([one.method for one in selection.candidates if one.folds == count])}.",
+            "quiet",
+        )
+        for count in counts
+    ]
+
+
+def _harms(selection: Selection) -> list[Note]:
     """Return which candidates make a proper score worse; a warning if the chosen one does."""
     before, chosen = selection[NOTHING], selection[selection.chosen]
     notes = []
@@ -64,24 +93,35 @@ def harms(selection: Selection) -> list[Note]:
     return notes
 
 
+def _fields(selection: Selection) -> list[str]:
+    """Return the names of what is told of a candidate: `folds` only where some left a race."""
+    names = [field.name for field in fields(Candidate)]
+    raced = any(candidate.folds is not None for candidate in selection.candidates)
+    return names if raced else [name for name in names if name != "folds"]
+
+
 def _records(selection: Selection) -> list[dict[str, Any]]:
+    names = _fields(selection)
     return [
-        {"chosen": candidate.method == selection.chosen, **asdict(candidate)}
-        for candidate in selection.candidates
+        {"chosen": one.method == selection.chosen, **{name: getattr(one, name) for name in names}}
+        for one in selection.candidates
     ]
 
 
 def _body(selection: Selection) -> dict[str, Any]:
+    names = _fields(selection)
+    of_each = [
+        {name: json.finite(getattr(one, name)) for name in names}
+        | {"skill": json.finite(selection.skill(one))}
+        for one in selection.candidates
+    ]
     return {
         "data": asdict(selection.data),
         "how": selection.how,
         "rank_by": selection.rank_by,
         "level": selection.level,
         "prior": selection.prior,
-        "candidates": [
-            json.fields(candidate) | {"skill": json.finite(selection.skill(candidate))}
-            for candidate in selection.candidates
-        ],
+        "candidates": of_each,
         "best": selection.best,
         "chosen": selection.chosen,
         "why": selection.why,

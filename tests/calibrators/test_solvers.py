@@ -11,6 +11,7 @@ from calibtool.calibrators import (
     ensemble_temperature,
     inputs,
     order_preserving,
+    spline,
     venn_abers,
 )
 from calibtool.calibrators.fitting import affine, gradients, logistic
@@ -59,12 +60,46 @@ def test_a_slope_without_effect_stays_where_it_was():
 @pytest.mark.parametrize("start", [None, [1.0, 0.0], [0.2, -3.0], [-50.0, 50.0]])
 def test_where_a_logistic_regression_begins_does_not_matter(start):
     rng = np.random.default_rng(1)
-    x = np.stack([rng.standard_normal(300), np.ones(300)], axis=1)
-    y = (rng.random(300) < 1 / (1 + np.exp(1 - 2 * x[:, 0]))).astype(float)
+    x = np.stack([rng.standard_normal(300), np.ones(300)])
+    y = (rng.random(300) < 1 / (1 + np.exp(1 - 2 * x[0]))).astype(float)
     v, nll = logistic.logistic(x, np.ones(300), y, "", None if start is None else np.array(start))
-    p = 1 / (1 + np.exp(-(x @ v)))
-    assert np.abs(x.T @ (p - y)).max() < 1e-9
+    p = 1 / (1 + np.exp(-(v @ x)))
+    assert np.abs(x @ (p - y)).max() < 1e-9
     assert nll == pytest.approx(-np.mean(y * np.log(p) + (1 - y) * np.log(1 - p)), abs=1e-13)
+
+
+@pytest.mark.parametrize("method", ["platt", "quadratic", "beta", "spline"])
+def test_of_many_cells_few_steps_reach_the_optimum_of_all(method, monkeypatch):
+    rng, most = np.random.default_rng(1), logistic.MANY
+    score = rng.normal(-4, 3, 3 * most)
+    p = ct.Predictions.from_logits(score, rng.random(len(score)) < 1 / (1 + np.exp(-1 - score / 2)))
+    sizes, nll_at = [], logistic.nll_at
+
+    def counted(s, n, y):
+        sizes.append(len(s))
+        return nll_at(s, n, y)
+
+    for module in (logistic, spline):
+        monkeypatch.setattr(module, "nll_at", counted)
+    grouped = ct.fit(method, p)(p).values
+    assert len([size for size in sizes if size > most]) <= 4
+    for module in (logistic, spline):
+        monkeypatch.setattr(module, "MANY", 1 << 40)
+    np.testing.assert_allclose(grouped, ct.fit(method, p)(p).values, rtol=0, atol=1e-8)
+
+
+def test_groups_of_cells_lose_no_row_and_are_near_each_other():
+    rng = np.random.default_rng(2)
+    at = np.sort(np.append(rng.standard_normal(5000), [-700.0, 600.0]))
+    n, y = rng.integers(0, 3, (2, len(at))).astype(float)
+    x, rows, ones = logistic.grouped(np.stack([at, np.ones(len(at))]), n, np.minimum(y, n))
+    assert rows.sum() == n.sum()
+    assert ones.sum() == np.minimum(y, n).sum()
+    assert x[0] @ rows == pytest.approx(at @ n)
+    assert (rows <= 2 + 2 * n.sum() / logistic.GROUPS).all()
+    assert len(rows) > logistic.GROUPS / 2
+    alike, _, _ = logistic.grouped(np.ones((1, 3000)), np.ones(3000), np.ones(3000))
+    assert (alike == 1).all()
 
 
 @pytest.mark.parametrize("classes", [2, 3, 40])
@@ -146,3 +181,21 @@ def test_a_rest_of_the_smallest_floats_is_shared_equally():
     """Found by tools/fuzz.py, seed 280001."""
     p = ct.Predictions.from_probs([[1.0, 5e-324, 0.0]], [0])
     assert with_top(p, np.array([0]), np.array([0.6])).tolist() == [[0.6, 0.2, 0.2]]
+
+
+def test_scores_of_any_sign_are_counted_in_cells_as_weights_of_1_count_them():
+    rng = np.random.default_rng(3)
+    score = np.round(rng.standard_normal(500), 1)
+    for outcome in (rng.random(500) < 0.3, np.zeros(500, bool)):
+        ours, by_weight = Cells.from_rows(score, outcome), Cells.from_rows(score, outcome, score**0)
+        for name in ("at", "n", "p", "y", "row"):
+            np.testing.assert_array_equal(getattr(ours, name), getattr(by_weight, name))
+
+
+def test_log_odds_of_rows_whose_other_classes_vanish():
+    p = ct.Predictions.from_logits([[900.0, 1.0, 0.0], [3.0, 2.0, 1.0]], [0, 1])
+    far, near = inputs.log_odds(p, 0.0)
+    rest = 1 + np.log1p(np.exp(-1))  # of the two others, in logs
+    np.testing.assert_allclose(far, [900 - rest, -899, -900], rtol=1e-14)
+    probs = np.exp([3.0, 2.0, 1.0]) / np.exp([3.0, 2.0, 1.0]).sum()
+    np.testing.assert_allclose(near, np.log(probs / (1 - probs)), rtol=1e-14)

@@ -35,7 +35,9 @@ ARMIJO = 1e-4
 Objective: TypeAlias = Callable[[Array], tuple[float, Array, Array]]
 
 
-def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, float, float]:
+def minimise(
+    objective: Objective, start: Array, lower: Array, enough: float = ENOUGH
+) -> tuple[Array, float, float]:
     """Return the v >= lower that minimises a convex function.
 
     Newton's method on the free parameters, those that are not held on their bound by the slope;
@@ -45,6 +47,7 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
         objective: maps v to its value, slope and matrix of second derivatives.
         start: where to begin, above `lower`.
         lower: bounds, -inf for none.
+        enough: the search ends with a step that promises to gain no more, in nats.
 
     Returns v, and the value and the largest absolute slope of a free parameter before the last
     step. Raises FitError if the minimum is not reached in STEPS steps.
@@ -61,7 +64,7 @@ def minimise(objective: Objective, start: Array, lower: Array) -> tuple[Array, f
         step[free] = np.linalg.solve(free_curve + ridge * np.eye(len(free_curve)), -slope[free])
         if not np.isfinite(step).all():  # no row bends the objective here
             step = np.where(free, -slope, 0)
-        if -float(slope @ step) <= ENOUGH:
+        if -float(slope @ step) <= enough:
             near = np.abs(step).max(initial=0) <= LAST
             v = np.maximum(v + step, lower) if near else v
             return v, value, float(np.abs(slope[free]).max(initial=0))

@@ -28,6 +28,10 @@ SMALL_ROWS, MAX_COLUMNS = 64, 66
 # preconditioner affects the number of steps only, never the optimum: with 100 classes, 1e-3 takes
 # as many of them and twice the time.
 NEGLIGIBLE = 1e-2
+# One row of how many is summed, and from how many classes on: with fewer classes, the blocks cost
+# little beside the products. In nine fits to 4,000 to 8,000 rows of 100 classes, made and real, a
+# quarter of the rows led to 338 products in place of 325, for half of the time of the blocks.
+THINNED, WIDE = 4, 32
 
 
 def _gram(u: Array) -> Array:
@@ -162,10 +166,13 @@ class Full:
         return np.concatenate([g.T @ z, g.sum(axis=0)[:, None]], axis=1).astype(np.float64)
 
     def curves(self, c: Array, z: Array) -> Array:
-        """Return (K, K + 1, K + 1) second derivatives within each class, of the rows that matter.
+        """Return about (K, K + 1, K + 1) second derivatives within each class, by the rows that
+        matter.
 
         With more than BLOCKS classes, return (K, K + 1): those in each parameter alone.
         """
+        every = THINNED if c.shape[1] >= WIDE else 1
+        c, z = c[::every] * every, z[::every]
         x = np.concatenate([z, np.ones((len(z), 1), z.dtype)], axis=1)
         if c.shape[1] > BLOCKS:
             return (c.T @ (x * x)).astype(np.float64)

@@ -102,9 +102,8 @@ def _of_classes(
         return (_fit_named(fit, cells, predictions),)
 
     def fit_class(k: int) -> Curve:
-        which = "" if classes == 2 else f"class {name_of(predictions, k)}"
         cells = _cells(scores[k], labels == k, weights, coarse)
-        return _fit_named(fit, cells, predictions, which)
+        return _fit_named(fit, cells, predictions, None if classes == 2 else k)
 
     return tuple(fit_class(k) for k in (range(1, 2) if classes == 2 else range(classes)))
 
@@ -158,8 +157,7 @@ def _of_top(
         if not len(at):
             missing.append(name_of(predictions, k))
             at = np.arange(len(top))
-        which = f"predicted class {name_of(predictions, k)}"
-        curves.append(_fit_named(fit, cells(at), predictions, which))
+        curves.append(_fit_named(fit, cells(at), predictions, k, "predicted "))
     if missing:
         notes.append(
             f"{len(missing)} classes are never predicted in the fit data and get the curve of all "
@@ -168,10 +166,16 @@ def _of_top(
     return tuple(curves)
 
 
-def _fit_named(fit: FitCurve, cells: Cells, predictions: Predictions, which: str = "") -> Curve:
-    """Return the curve of cells; raise FitError with the file and the class named."""
+def _fit_named(
+    fit: FitCurve,
+    cells: Cells,
+    predictions: Predictions,
+    k: int | None = None,
+    which: str = "",
+) -> Curve:
+    """Return the curve of cells; raise FitError with the file, and class k if given, named."""
     try:
         return fit(cells)
     except (FitError, np.linalg.LinAlgError) as error:
-        where = f"{predictions.source}: {which}: " if which else f"{predictions.source}: "
-        raise FitError(f"{where}{error}") from error
+        of = "" if k is None else f"{which}class {name_of(predictions, k)}: "
+        raise FitError(f"{predictions.source}: {of}{error}") from error

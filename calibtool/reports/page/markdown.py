@@ -35,7 +35,7 @@ from calibtool.reports.page.model import (
     metric_rows,
 )
 from calibtool.reports.page.tables import gap_cells, paired
-from calibtool.reports.selection import MIDDLE, harms, selection_cells
+from calibtool.reports.selection import MIDDLE, remarks, selection_cells
 
 CORRECTED = "Numbers are corrected for bias; each file's own table has the plain values."
 MOST = 10  # classes that are listed: the page has all of them, a pull request has no room
@@ -230,7 +230,7 @@ def _fix(subject: FileSummary) -> list[str]:
     for candidate in selection.candidates:
         if candidate.failed:
             lines += [f"Not fitted: {candidate.method}: {escape(candidate.failed)}", ""]
-    for note in harms(selection):
+    for note in remarks(selection):
         lines += [escape(note.text), ""]
     return lines
 

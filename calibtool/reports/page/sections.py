@@ -15,7 +15,7 @@ from calibtool.reports.page import advice, clinical, figures, tables
 from calibtool.reports.page.advice import Advice
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.model import Classes, FileSummary, Page, Slices
-from calibtool.reports.selection import harms
+from calibtool.reports.selection import remarks
 
 CORRECTED = (
     "Before and after are corrected for bias, so that the change is their difference; the plain "
@@ -188,7 +188,7 @@ def _fix(page: Page, subject: FileSummary) -> list[Markup]:
                 element("p", f"Not fitted: {candidate.method}: {candidate.failed}", class_="note")
                 for candidate in failed
             ),
-            *(element("p", note.text, class_="note") for note in harms(selection)),
+            *(element("p", note.text, class_="note") for note in remarks(selection)),
             element("p", f"Chosen: {selection.why}"),
         ]
     parts += [

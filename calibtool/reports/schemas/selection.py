@@ -34,7 +34,9 @@ def selection() -> Schema:
             "rank_by": one_of(("nll", "brier")),
             "level": INSIDE,
             "prior": NUMBER,
-            "candidates": array(record({**candidate, "skill": nullable(NUMBER)}), least=1),
+            "candidates": array(
+                record({**candidate, "skill": nullable(NUMBER)}, optional=["folds"]), least=1
+            ),
             "best": _NAME,
             "chosen": _NAME,
             "why": TEXT,
