@@ -13,6 +13,7 @@ import calibtool as ct
 from calibtool.analysis import race
 from calibtool.analysis.candidate import NOTHING
 from calibtool.calibrators.crossfit import folds
+from calibtool.calibrators.registry import finite_options
 from calibtool.data.rows import reduce_rows
 from calibtool.intervals.weighted_mean import variance_of_mean
 from calibtool.metrics.proper import nll
@@ -112,14 +113,20 @@ def test_a_race_ends_with_one_calibrator_left(raced, rows):
     assert all(one.folds is None for one in found.candidates)
 
 
-def test_weights_of_a_race_count_as_copies(raced, rows):
+def test_how_far_behind_one_is_that_left_counts_weights(raced, rows):
     few = rows.take(slice(0, 1500))
-    weights = np.where(np.arange(1500) % 3 == 0, 2.0, 1.0)
-    found = ct.select(replace(few, weights=weights), METHODS, resamples=0)
-    by_fold = folds(few)
-    one = next(one for one in found.candidates if one.folds is not None)
-    assert one.behind > race.ERRORS * one.error
-    assert (by_fold < one.folds).sum() < 1500
+    few = replace(few, weights=np.where(np.arange(1500) % 3 == 0, 2.0, 1.0))
+    found = ct.select(few, METHODS, resamples=0)
+    left = next(one for one in found.candidates if one.folds == 1)
+    inside = folds(few) == 0
+    fitted_on, measured = few.take(np.flatnonzero(~inside)), few.take(np.flatnonzero(inside))
+
+    def loss(method):
+        after = ct.fit(method, fitted_on, **finite_options(method))(measured)
+        return nll(reduce_rows(after))
+
+    behind = loss(left.method) - loss(found.candidates[0].method)
+    assert left.behind == pytest.approx(np.average(behind, weights=measured.weights), rel=1e-6)
 
 
 def test_with_a_test_set_there_is_no_race(raced, rows):
