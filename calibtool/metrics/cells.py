@@ -83,7 +83,7 @@ class Cells:
         order, and those of the outcomes are counted among them.
         """
         values = np.sort(score)
-        starts = _changes(values)
+        starts = changes(values)
         at = values[starts]
         n = np.diff(starts, append=len(values)).astype(np.float64)
         hits = np.searchsorted(at, np.sort(score[outcome]))
