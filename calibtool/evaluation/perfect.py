@@ -54,31 +54,31 @@ def of_scores(rows: Sequence[tuple[Array, Array, Array | None]], bins: int, draw
     return out / np.float32(total)
 
 
-def of_labels(
-    probs: Array, wheres: Sequence[Array], bins: int, weights: Array | None, draws: Draws
-) -> Array:
-    """Return the gaps of all classes of the same rows, as shares of all weight: (R, K, bins).
+def of_labels(probs: Array, where: Array, size: int, weights: Array | None, draws: Draws) -> Array:
+    """Return the gaps of the bins of all classes of the same rows, as shares of all weight:
+    (R, size).
 
     Args:
         probs: (N, K) each row's probabilities.
-        wheres: (N,) the bin of each row in the problem of each class.
-        bins: how many there are.
+        where: (N, K) the bin of each row in the problem of each class, which has its own bins.
+        size: how many bins all classes have.
         weights: (N,) or None.
         draws: the replicates.
     """
     (rows, classes), count = probs.shape, draws.replicates
-    size = classes * bins
     # one draw per row: the label's cell has an outcome, all other cells of the row have none
     uniform = generator(Stream.PERFECT, draws.seed, 0).random((count, rows), np.float32)
     label = drawn_labels(np.cumsum(probs, axis=1).astype(np.float32), uniform.T).T
-    where = np.stack(wheres, axis=1) + np.arange(classes) * bins
     at = where.ravel()[label + np.arange(rows) * classes]
-    at += np.arange(count)[:, None] * size
     mass = np.ones(rows) if weights is None else weights
-    repeated = None if weights is None else np.tile(mass, count)
-    hits = np.bincount(at.ravel(), repeated, count * size).reshape(count, size)
     mean = np.bincount(where.ravel(), (probs * mass[:, None]).ravel(), size)
-    return np.asarray(((hits - mean) / mass.sum()).reshape(count, classes, bins), np.float32)
+    out = np.empty((count, size), np.float32)
+    for group in draws.groups:
+        own = at[group] + np.arange(group.stop - group.start)[:, None] * size
+        repeated = None if weights is None else np.tile(mass, len(own))
+        hits = np.bincount(own.ravel(), repeated, len(own) * size).reshape(len(own), size)
+        out[group] = (hits - mean) / mass.sum()
+    return out
 
 
 def drawn_labels(cumulated: Array, uniform: Array) -> Array:

@@ -32,7 +32,7 @@ import numpy as np
 from calibtool.intervals.observed import Observed
 from calibtool.intervals.root import root
 from calibtool.intervals.shift import Drift
-from calibtool.intervals.single_bins import outcomes, shrunk
+from calibtool.intervals.single_bins import AT_ONCE, outcomes, shrunk
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
@@ -146,9 +146,8 @@ class Inversion:
         self.count = count
         self.observed = observed = Observed(gap, mass, score, self.count)
         # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
-        self.drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(
-            drawn_gap.dtype
-        )
+        self.drawn_mass = np.maximum(drawn_mass, 1e-9, dtype=drawn_gap.dtype)
+        self.drawn_mass[:, ~(mass > 0)] = 0
         self.noise = _noise(
             observed.delta, observed.safe, observed.unit, drawn_gap, self.drawn_mass, seed
         )
@@ -173,33 +172,31 @@ class Inversion:
             return self.drawn_null()
         observed = self.observed
         drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
-        few = self.few
-        if few.any():
-            rng = generator(Stream.TIES, self.seed)
-            drawn[:, few] = outcomes(self.noise[:, few], observed.score[few], self.count[few], rng)
+        if self.few.any():
+            rng, score, count = generator(Stream.TIES, self.seed), observed.score, self.count
+            flat, noise = drawn.reshape(len(drawn), -1), self.noise.reshape(len(drawn), -1)
+            for at in self._few_at_once:
+                flat[:, at] = outcomes(noise[:, at], score.ravel()[at], count.ravel()[at], rng)
         self._mirror(drawn)
         drawn *= self.mass.astype(drawn.dtype)
         return np.asarray(drawn)
 
     @cached_property
-    def leaning(self) -> Array:
-        """z^2 - 1 of the noise z of the coordinates with few events, (R, F): where a sixth of its
-        skewness moves it."""
-        return np.asarray(self._of_few**2 - 1)
-
-    @cached_property
-    def _of_few(self) -> Array:
-        """The noise of the coordinates with few events, (R, F), within what has a cube."""
-        return np.clip(self.noise[:, self.few], -LARGEST, LARGEST)
+    def _few_at_once(self) -> list[Array]:
+        """Positions of the coordinates with few events, some at a time."""
+        few = np.flatnonzero(self.few)
+        return [few[low : low + AT_ONCE] for low in range(0, len(few), AT_ONCE)]
 
     @cached_property
     def _skewness(self) -> Array:
         """The skewness of the noise of the coordinates with few events, (F,)."""
-        return np.asarray((self._of_few**3).mean(axis=0, dtype=np.float64))
+        flat = self.noise.reshape(len(self.noise), -1)
+        cubes = (np.clip(flat[:, at], -LARGEST, LARGEST) ** 3 for at in self._few_at_once)
+        return np.concatenate([cube.mean(axis=0, dtype=np.float64) for cube in cubes])
 
     def lean(self, true: Array) -> Array:
-        """Return a sixth of the skewness that noise lacks if the true gaps are `true`, (F,): of the
-        coordinates with few events.
+        """Return a sixth of the skewness that the noise of coordinates with few events lacks if
+        the true gaps are `true`, (...); 0 of other coordinates.
 
         The first term of Cornish & Fisher (1938): noise z whose skewness is off by g is mended by
         g (z^2 - 1)/6. It matters with few events: where five are expected, twelve or more have a
@@ -207,7 +204,9 @@ class Inversion:
         """
         q, count = self.observed.rate(true)[self.few], np.maximum(self.count[self.few], 1e-9)
         skewness = (1 - 2 * q) / np.sqrt(np.maximum(count * q * (1 - q), 1e-12))
-        return np.asarray(np.clip(skewness - self._skewness, -2, 2) / 6)
+        out = np.zeros(true.shape)
+        out[self.few] = np.clip(skewness - self._skewness, -2, 2) / 6
+        return out
 
     def _mirror(self, drawn: Array) -> None:
         """Let class 0 have what class 1 has, from the other side, where there are two."""
@@ -284,8 +283,7 @@ class _Candidates:
         # gaps beyond the observed ones grow by the peak, at least by one standard deviation
         self.step = max(float(np.abs(self.observed.z).max()), 1.0)
         self.known: dict[tuple[str, float], Array] = {}
-        size = max(1, _AT_ONCE // max(self.observed.z.size, 1))
-        self.pieces = [slice(low, low + size) for low in range(0, len(self.noise), size)]
+        self.pieces = pieces(len(self.noise), self.observed.z.size)
 
     def gaps(self, curve: Curve, u: float) -> Array:
         """Return the gaps at `u` of a curve, clipped so that mean outcomes stay in [0, 1].
@@ -310,16 +308,15 @@ class _Candidates:
             masses = self.profile.drawn_mass
             few, lean = self.profile.few, None
             if curve is concentrated and 0 < u < 1 and few.any():
-                lean = self.profile.lean(true) * scale[few]
-                _ = self.profile.leaning  # made before threads ask for it
+                lean = self.profile.lean(true) * scale
 
             def piece(at: slice) -> Array:
                 if perfect:
                     null = self.profile.null[at]
                     return self.norm(null, np.broadcast_to(self.observed.mass, null.shape))
                 drawn = self.noise[at] * scale
-                if lean is not None:
-                    drawn[:, few] += lean * self.profile.leaning[at]
+                if lean is not None:  # a sixth of its skewness moves noise z by z^2 - 1
+                    drawn += lean * (np.clip(self.noise[at], -LARGEST, LARGEST) ** 2 - 1)
                 drawn += shift
                 drawn *= masses[at]
                 return self.norm(drawn, masses[at])
@@ -374,6 +371,14 @@ def _noise(
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
     short = (fill > 0) & (drawn_mass.max(axis=0) > 0)  # coordinates that lack noise and hold rows
     normal = generator(Stream.NOISE, seed)
-    draws = normal.standard_normal((len(noise), int(short.sum())), dtype=np.float32)
-    noise[..., short] += fill[short] * draws
+    flat, at, fill = noise.reshape(len(noise), -1), np.flatnonzero(short), fill[short]
+    for rows in pieces(len(noise), len(at)):
+        part = flat[rows]
+        part[:, at] += fill * normal.standard_normal((len(part), len(at)), dtype=np.float32)
     return noise
+
+
+def pieces(replicates: int, size: int) -> list[slice]:
+    """Return the replicates, of `size` values each, in as many pieces of work as fit the cache."""
+    step = max(1, _AT_ONCE // max(size, 1))
+    return [slice(low, low + step) for low in range(0, replicates, step)]
