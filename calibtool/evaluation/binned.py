@@ -163,6 +163,8 @@ def of_classes(
             settings.threads,
             lambda share: settings.progress("resampling classes", share),
         )
+        if shared.only(key):
+            view.lows = None  # a number per class and replicate: 256 MB of 32,000 classes
         rows = effective_rows(seen.rows, view.weights)
         count = None if view.weights is None else lambda: view.rows_by_bin(edges)
         null = view.null(edges, bins)

@@ -85,39 +85,32 @@ class OccupiedBins:
 
         Args:
             norm: reduces the last axis of a profile; bins without rows add nothing to it.
-            profile: gap and mass of the listed bins, (..., *shape), and the score of all, (K, M).
+            profile: of the listed bins: gap and mass, (..., *shape), and score, `shape`.
         """
         if self.are_all:
             return norm(profile)
-        parts = []
-        for which, width, source, target in self._parts:
-            size = *profile.gap.shape[:-1], len(which) * width
+        gap, mass, score = profile.gap, profile.mass, np.asarray(profile.score)
+        rows = profile.rows
+        # of a class with only its first bin, the norm is that of the bin
+        with np.errstate(invalid="ignore"):  # other bins may be empty, and are not looked at
+            single = norm(Profile(gap[..., None], mass[..., None], score[..., None], rows))
+        out = np.take(single, self.firsts, axis=-1)
+        which, source, target = self._several
 
-            def spread(values: Array) -> Array:
-                out = np.zeros(size, values.dtype)  # noqa: B023, called in this turn of the loop
-                out[..., target] = values[..., source]  # noqa: B023
-                return out.reshape(*size[:-1], -1, width)  # noqa: B023
+        def spread(values: Array) -> Array:
+            all_bins = np.zeros((*values.shape[:-1], len(which) * self.bins), values.dtype)
+            all_bins[..., target] = np.take(values, source, axis=-1)
+            return all_bins.reshape(*values.shape[:-1], -1, self.bins)
 
-            score = np.asarray(profile.score)[which, :width]
-            sums = spread(profile.gap), spread(profile.mass)
-            parts.append((which, norm(Profile(*sums, score, profile.rows))))
-        kind = np.result_type(*(values for _, values in parts))
-        out = np.empty((*profile.gap.shape[:-1], self.classes), kind)
-        for which, values in parts:
-            out[..., which] = values
+        out[..., which] = norm(Profile(spread(gap), spread(mass), spread(score), rows))
         return out
 
     @cached_property
-    def _parts(self) -> list[tuple[Array, int, Array, Array]]:
-        """The classes with only their first bin and the others, each with their numbers, how many
-        bins each has, where these are among the listed bins, and where among those of the part."""
+    def _several(self) -> tuple[Array, Array, Array]:
+        """The classes with more than their first bin, where their bins are among those that are
+        listed, and among all bins of these classes."""
         count = np.diff(np.append(self.firsts, len(self.at)))
         of_class, bin_of = np.divmod(self.at, self.bins)
-        parts = []
-        for width, some in ((1, count == 1), (self.bins, count > 1)):
-            which = np.flatnonzero(some)
-            if len(which):
-                source = np.flatnonzero(some[of_class])
-                number = np.cumsum(some)[of_class[source]] - 1
-                parts.append((which, width, source, number * width + bin_of[source]))
-        return parts
+        source = np.flatnonzero((count > 1)[of_class])
+        number = np.cumsum(count > 1)[of_class[source]] - 1
+        return np.flatnonzero(count > 1), source, number * self.bins + bin_of[source]

@@ -7,25 +7,27 @@ enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from calibtool.evaluation.occupied_bins import OccupiedBins
 from calibtool.evaluation.perfect import Null, few, of_labels
-from calibtool.intervals.draws import Draws, Targets, whole
+from calibtool.intervals.draws import GROUP, Draws, Targets, whole
 from calibtool.metrics.cells import Cells, locate
-from calibtool.parallel import ordered
+from calibtool.parallel import ordered, within_room
 from calibtool.types import Array
 
 _AT_ONCE = 1 << 12  # entries whose drawn weights are gathered at a time: 2 MB of float32
+# Probabilities of whole rows that are made at a time: 8 MB.
+_PROBS = 1 << 20
 # Entries from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take
 # hardly longer one by one than the 0.15 s of importing scipy.
 MANY = 1 << 16
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class OneVsRest:
     """One-vs-rest predictions of N rows and K classes.
 
@@ -34,7 +36,8 @@ class OneVsRest:
         labels, label_prob: (N,) each row's label and the label's probability.
         low: (K,) sum of w * probability over the other entries, float64.
         weights: (N,) or None.
-        lows: (R, K) the same sums in each replicate, or None.
+        lows: (R, K) the same sums in each replicate; None without draws, and once replicates are
+            made of all edges.
         draws: how the replicates are drawn, or None.
     """
 
@@ -113,6 +116,9 @@ class OneVsRest:
             n /= total
             gap[group], mass[group] = y.T, n.T
 
+        # what `work` holds: four float32 numbers per bin and two float64 ones per class
+        size = GROUP * (16 * flat + 16 * len(self.low))
+        threads = within_room(threads, size)
         for done, _ in enumerate(ordered(work, draws.groups, threads), start=1):
             tick(done / len(draws.groups))
         some = np.isfinite(mass[:, 0])  # with a few rows, a replicate may draw none of them
@@ -130,17 +136,25 @@ class OneVsRest:
         if draws is None or not few(draws):
             return None
 
-        def gaps() -> Array:
+        def parts() -> Iterator[tuple[Array, Array]]:
             # above 0, so that there is something to share out: means may round to less
-            low = np.maximum(self.low, 1e-300)
-            probs = np.broadcast_to(low, (len(self.labels), len(low))).copy()
-            probs[self.row, self.index] = 0
-            left = 1 - np.bincount(self.row, self.value, len(probs))
-            probs *= (np.maximum(left, 0) / np.maximum(probs.sum(axis=1), 1e-300))[:, None]
-            probs[self.row, self.index] = self.value
-            where = np.broadcast_to(bins.firsts, probs.shape).copy()
-            where[self.row, self.index] = bins.place(self._entries(edges)[0])
-            drawn = of_labels(probs, where, len(bins.at), self.weights, draws)
+            low, place = np.maximum(self.low, 1e-300), bins.place(self._entries(edges)[0])
+            step = max(1, _PROBS // len(low))
+            for start in range(0, len(self.labels), step):
+                size = min(step, len(self.labels) - start)
+                first, last = np.searchsorted(self.row, [start, start + size])
+                row, index, value = (x[first:last] for x in (self.row, self.index, self.value))
+                probs, row = np.broadcast_to(low, (size, len(low))).copy(), row - start
+                probs[row, index] = 0
+                left = 1 - np.bincount(row, value, size)
+                probs *= (np.maximum(left, 0) / np.maximum(probs.sum(axis=1), 1e-300))[:, None]
+                probs[row, index] = value
+                where = np.broadcast_to(bins.firsts, probs.shape).copy()
+                where[row, index] = place[first:last]
+                yield probs, where
+
+        def gaps() -> Array:
+            drawn = of_labels(parts(), len(bins.at), self.weights, draws)
             return drawn.reshape(-1, *bins.shape)
 
         return gaps

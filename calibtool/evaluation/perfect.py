@@ -8,7 +8,7 @@ many classes and few rows p-values are then too small. Drawn rows know all of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -54,24 +54,34 @@ def of_scores(rows: Sequence[tuple[Array, Array, Array | None]], bins: int, draw
     return out / np.float32(total)
 
 
-def of_labels(probs: Array, where: Array, size: int, weights: Array | None, draws: Draws) -> Array:
+def of_labels(
+    parts: Iterable[tuple[Array, Array]], size: int, weights: Array | None, draws: Draws
+) -> Array:
     """Return the gaps of the bins of all classes of the same rows, as shares of all weight:
     (R, size).
 
     Args:
-        probs: (N, K) each row's probabilities.
-        where: (N, K) the bin of each row in the problem of each class, which has its own bins.
+        parts: the rows, some at a time: (n, K) each row's probabilities, and (n, K) its bin in the
+            problem of each class, which has its own bins.
         size: how many bins all classes have.
         weights: (N,) or None.
-        draws: the replicates.
+        draws: the replicates, of N rows.
     """
-    (rows, classes), count = probs.shape, draws.replicates
+    count, rows = draws.replicates, draws.rows
     # one draw per row: the label's cell has an outcome, all other cells of the row have none
     uniform = generator(Stream.PERFECT, draws.seed, 0).random((count, rows), np.float32)
-    label = drawn_labels(np.cumsum(probs, axis=1).astype(np.float32), uniform.T).T
-    at = where.ravel()[label + np.arange(rows) * classes]
+    at = np.empty((count, rows), np.int64)
     mass = np.ones(rows) if weights is None else weights
-    mean = np.bincount(where.ravel(), (probs * mass[:, None]).ravel(), size)
+    mean: Array = np.zeros(size)
+    start = 0
+    for probs, where in parts:
+        here = slice(start, start + len(probs))
+        label = drawn_labels(np.cumsum(probs, axis=1).astype(np.float32), uniform[:, here].T).T
+        at[:, here] = where.ravel()[label + np.arange(len(probs)) * probs.shape[1]]
+        # the sums so far come first: rows add up in the same order, however many at a time
+        cells = np.concatenate([np.arange(size), where.ravel()])
+        mean = np.bincount(cells, np.append(mean, probs * mass[here, None]), size)
+        start = here.stop
     out = np.empty((count, size), np.float32)
     for group in draws.groups:
         own = at[group] + np.arange(group.stop - group.start)[:, None] * size

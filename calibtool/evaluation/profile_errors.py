@@ -213,8 +213,10 @@ class ProfileErrors:
         return self.settings.draws is not None and self.settings.draws.cluster is not None
 
     def _norm(self, spec: Spec, *, truth: bool = False) -> Callable[[Array, Array], Array]:
+        score = self._listed(np.asarray(self.seen.score))
+
         def norm(gap: Array, mass: Array) -> Array:
-            profile = Profile(gap, mass, self.seen.score, self.rows)
+            profile = Profile(gap, mass, score, self.rows)
             if self.bins is None:
                 return spec.of_profile(profile, truth=truth)
             of_bins = partial(spec.of_bins, truth=truth)
@@ -229,6 +231,7 @@ class SharedProfiles:
     def __init__(self) -> None:
         self._wanted: Counter[Hashable] = Counter()
         self._made: dict[Hashable, ProfileErrors] = {}
+        self._drawn: set[Hashable] = set()
 
     def want(self, key: Hashable) -> None:
         """Announce that a profile will be taken once more."""
@@ -237,7 +240,14 @@ class SharedProfiles:
     def take(self, key: Hashable, make: Callable[[], ProfileErrors]) -> ProfileErrors:
         """Return a profile that was announced; `make` draws it the first time."""
         made = self._made.pop(key, None) or make()
+        self._drawn.add(key)
         self._wanted[key] -= 1
         if self._wanted[key] > 0:
             self._made[key] = made
         return made
+
+    def only(self, key: tuple[Hashable, ...]) -> bool:
+        """Return whether no other profile of the same kind, the first part of the key, is still to
+        be drawn."""
+        left = self._wanted.keys() - self._drawn - {key}
+        return not any(isinstance(other, tuple) and other[0] == key[0] for other in left)

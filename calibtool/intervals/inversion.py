@@ -47,8 +47,8 @@ STEADY_SPREAD = 5
 # Errors that differ by less, relative to their size, are equal: those of few rows take few values,
 # and sums of float32 round them by up to 1e-7.
 TIED = 1e-6
-# Values of replicates per piece of work: 2 MB of float32.
-_AT_ONCE = 1 << 19
+# Values of replicates per piece of work: 1 MB of float32, within the cache with what they become.
+_AT_ONCE = 1 << 18
 LARGEST = 1e9  # bounds standardized noise, so that float32 holds its cubes
 Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]
