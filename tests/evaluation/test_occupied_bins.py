@@ -24,8 +24,8 @@ def many_classes(rows, classes, *, weighted=False):
     return ct.Predictions.from_logits(1.3 * z, labels, weights=weights)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("few", [False, True])  # outcomes of few rows are drawn row by row
+# outcomes of few rows are drawn row by row
+@pytest.mark.parametrize(("few", "weighted"), [(True, False), (False, True)])
 def test_bins_without_rows_change_no_digit(monkeypatch, few, weighted):
     p = many_classes(50, 40, weighted=weighted)
     monkeypatch.setattr(perfect, "MOST", 1 << 19 if few else 0)
