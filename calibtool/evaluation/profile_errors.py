@@ -56,6 +56,7 @@ class ProfileErrors:
         """
         self.seen, self.gap, self.mass, self.rows, self.bins = seen, gap, mass, rows, bins
         self.settings, self.count, self.null = settings, count, null
+        self.last = False  # whether no other error of the profile will be measured
         self._inversion: Inversion | None = None
         self._own: dict[tuple[str, int | None], Inverted] = {}
 
@@ -184,6 +185,8 @@ class ProfileErrors:
                 seed=draws.seed,
                 threads=self.settings.threads,
                 null=self.null,
+                # their gaps are looked at again where clusters are drawn
+                owned=self.last and not self._clustered,
             )
         return self._inversion
 
@@ -242,7 +245,8 @@ class SharedProfiles:
         made = self._made.pop(key, None) or make()
         self._drawn.add(key)
         self._wanted[key] -= 1
-        if self._wanted[key] > 0:
+        made.last = self._wanted[key] == 0
+        if not made.last:
             self._made[key] = made
         return made
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -52,6 +52,7 @@ _AT_ONCE = 1 << 18
 LARGEST = 1e9  # bounds standardized noise, so that float32 holds its cubes
 Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]
+Index: TypeAlias = tuple[Any, ...]  # of several coordinates: their places along each axis
 
 
 class Inverted(NamedTuple):
@@ -126,6 +127,7 @@ class Inversion:
         seed: int,
         threads: int = 1,
         null: Callable[[], Array] | None = None,
+        owned: bool = False,
     ) -> None:
         """Take the noise from the replicates.
 
@@ -139,6 +141,7 @@ class Inversion:
             threads: the number of pieces worked on at a time; changes no digit.
             null: draws the gaps of perfectly calibrated rows, (R, ...); None: they are made of the
                 noise.
+            owned: whether the replicates may be overwritten, since nobody else needs them.
         """
         self.drawn_null = null
         self.gap, self.mass, self.threads = gap, mass, threads
@@ -146,11 +149,11 @@ class Inversion:
         self.count = count
         self.observed = observed = Observed(gap, mass, score, self.count)
         # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
-        self.drawn_mass = np.maximum(drawn_mass, 1e-9, dtype=drawn_gap.dtype)
+        own = drawn_mass if owned else np.empty_like(drawn_mass, drawn_gap.dtype)
+        self.drawn_mass = np.maximum(drawn_mass, 1e-9, out=own)
         self.drawn_mass[:, ~(mass > 0)] = 0
-        self.noise = _noise(
-            observed.delta, observed.safe, observed.unit, drawn_gap, self.drawn_mass, seed
-        )
+        self.noise = drawn_gap if owned else np.empty_like(drawn_gap)
+        _make_noise(self.noise, observed, drawn_gap, self.drawn_mass, seed)
         # two classes are the same rows, seen from either side, and so is their noise
         self.twins = (
             mass.ndim == 2
@@ -174,24 +177,24 @@ class Inversion:
         drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
         if self.few.any():
             rng, score, count = generator(Stream.TIES, self.seed), observed.score, self.count
-            flat, noise = drawn.reshape(len(drawn), -1), self.noise.reshape(len(drawn), -1)
             for at in self._few_at_once:
-                flat[:, at] = outcomes(noise[:, at], score.ravel()[at], count.ravel()[at], rng)
+                drawn[:, *at] = outcomes(self.noise[:, *at], score[at], count[at], rng)
         self._mirror(drawn)
         drawn *= self.mass.astype(drawn.dtype)
         return np.asarray(drawn)
 
     @cached_property
-    def _few_at_once(self) -> list[Array]:
-        """Positions of the coordinates with few events, some at a time."""
-        few = np.flatnonzero(self.few)
-        return [few[low : low + AT_ONCE] for low in range(0, len(few), AT_ONCE)]
+    def _few_at_once(self) -> list[Index]:
+        """Indices of the coordinates with few events, some at a time."""
+        few = np.nonzero(self.few)
+        starts = range(0, len(few[0]), AT_ONCE)
+        return [tuple(axis[low : low + AT_ONCE] for axis in few) for low in starts]
 
     @cached_property
     def _skewness(self) -> Array:
         """The skewness of the noise of the coordinates with few events, (F,)."""
-        flat = self.noise.reshape(len(self.noise), -1)
-        cubes = (np.clip(flat[:, at], -LARGEST, LARGEST) ** 3 for at in self._few_at_once)
+        noise = (self.noise[:, *at] for at in self._few_at_once)
+        cubes = (np.clip(some, -LARGEST, LARGEST) ** 3 for some in noise)
         return np.concatenate([cube.mean(axis=0, dtype=np.float64) for cube in cubes])
 
     def lean(self, true: Array) -> Array:
@@ -352,30 +355,35 @@ class _Candidates:
         return float(self.truth(self.gaps(curve, u) * self.observed.mass, self.observed.mass))
 
 
-def _noise(
-    delta: Array, mass: Array, unit: Array, drawn_gap: Array, drawn_mass: Array, seed: int
-) -> Array:
-    """Return the standardised noise of each mean outcome, (R, ...), with variance 1.
+def _make_noise(
+    noise: Array, observed: Observed, drawn_gap: Array, drawn_mass: Array, seed: int
+) -> None:
+    """Write the standardised noise of each mean outcome, (R, ...), with variance 1, into `noise`,
+    which may be `drawn_gap` itself.
 
     Bootstrap residuals over the model's standard deviation `unit`: scaled down where they vary more
     than the model, made up by normal draws where they vary less.
     """
-    # the residual of a replicate: its gap less its mass times the observed mean gap, over the mass;
-    # dividing by the observed mass, not the drawn one, keeps it linear in the weights
-    noise = drawn_mass * -delta.astype(drawn_gap.dtype)
-    noise += drawn_gap
-    noise /= mass.astype(noise.dtype)
+    delta, mass, unit = observed.delta, observed.safe, observed.unit
+    for rows in pieces(len(noise), delta.size):
+        # the residual of a replicate: its gap less its mass times the observed mean gap, over the
+        # mass; dividing by the observed mass, not the drawn one, keeps it linear in the weights
+        part = drawn_mass[rows] * -delta.astype(drawn_gap.dtype)
+        part += drawn_gap[rows]
+        part /= mass.astype(noise.dtype)
+        noise[rows] = part
     squares = np.einsum("r...,r...->...", noise, noise).astype(np.float64) / len(noise)
     bootstrap = np.sqrt(np.maximum(squares - noise.mean(axis=0, dtype=np.float64) ** 2, 0))
     noise *= (1 / np.maximum(bootstrap, unit)).astype(noise.dtype)
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
     short = (fill > 0) & (drawn_mass.max(axis=0) > 0)  # coordinates that lack noise and hold rows
     normal = generator(Stream.NOISE, seed)
-    flat, at, fill = noise.reshape(len(noise), -1), np.flatnonzero(short), fill[short]
-    for rows in pieces(len(noise), len(at)):
-        part = flat[rows]
-        part[:, at] += fill * normal.standard_normal((len(part), len(at)), dtype=np.float32)
-    return noise
+    at: Index = np.nonzero(short)
+    fill = fill[short]
+    for rows in pieces(len(noise), len(fill)):
+        part = noise[rows]
+        draws = normal.standard_normal((len(part), len(fill)), dtype=np.float32)
+        part[:, *at] += fill * draws
 
 
 def pieces(replicates: int, size: int) -> list[slice]:
