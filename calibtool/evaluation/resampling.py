@@ -151,7 +151,7 @@ def require_memory(
 
 
 def require_bins(spec: Spec, bins: int, resamples: int) -> None:
-    """Check that the replicates of so many bins fit in MAX_REPLICATE_BYTES. Raises UsageError."""
+    """Check that the replicates of that many bins fit in MAX_REPLICATE_BYTES. Raises UsageError."""
     if bins * resamples * 8 > MAX_REPLICATE_BYTES:  # 8 bytes: float64
         fits = MAX_REPLICATE_BYTES // (bins * 8)
         raise UsageError(
