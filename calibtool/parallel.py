@@ -25,6 +25,8 @@ clock: Callable[[], float] = time.monotonic  # tests put another in its place
 # What is known in advance of the speed of a machine counts as much as this share of all the work
 # measured on it: a first part that is cheap, or read from a warm cache, says little of the rest.
 PRIOR = 0.1
+# Bytes that threads may hold together (256 MB) where what each of them holds grows with the data.
+ROOM = 1 << 28
 
 
 def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterator[T]:
@@ -84,6 +86,16 @@ def longest_first(costs: Mapping[str, float]) -> list[str]:
     ['matrix', 'isotonic', 'temperature']
     """
     return sorted(costs, key=lambda name: -costs[name])
+
+
+def within_room(threads: int, size: int) -> int:
+    """Return how many of these threads may work at once if each holds `size` bytes: no more than
+    fit in ROOM, at least one.
+
+    >>> within_room(8, 1 << 26), within_room(8, 1 << 10)
+    (4, 8)
+    """
+    return max(1, min(threads, ROOM // max(size, 1)))
 
 
 def cores() -> int:

@@ -12,6 +12,8 @@ from calibtool.reports import markdown
 # benchmarks whose rows say themselves whether they are met, and where their results hold them
 BESIDE_PEERS = {"speed": "rows", "binning_free": "rows", "calibrators": "speed"}
 Cost = tuple[float, float, float]  # processor time and wall time in s, memory in GB
+WAYS = {"intervals": "with intervals", "values": "without"}  # of `evaluate`
+SERIES = {"classes": "2,000 rows of 10 to 32,000 classes", "rows": "one score per row"}
 
 
 def in_memory() -> str:
@@ -49,6 +51,29 @@ def many_rows() -> str:
     ]
     titles = ["what", "seconds", "memory", "beside", "aim", "met"]
     return "\n".join(["", *markdown.table(titles, rows, words=True), "", _made(record), "", ""])
+
+
+def many_classes() -> str:
+    """Return the table of `evaluate` against classes and rows, and its straight lines."""
+    record = results_of("classes")
+    rows = [
+        [
+            f"{row['rows']:,} x {row['columns']:,}",
+            *(f"{row[way][0]:.2f} s" for way in WAYS),
+            f"{row['intervals'][2]:.2f} GB",
+            f"{1e9 * row['values'][0] / (row['rows'] * row['columns']):,.1f} ns",
+            f"{row['intervals'][0] / row['numpy'][0]:.2f}x" if row["numpy"] else "",
+        ]
+        for row in record["rows"]
+    ]
+    titles = ["rows x classes", "with intervals", "without", "memory", "without, per logit"]
+    table = markdown.table([*titles, "intervals, beside NumPy"], rows)
+    lines = [
+        f"- {SERIES[line['series']]}, {WAYS[line['way']]}: {line['s']:.2f} s, and {line['ns']:.2f} "
+        f"ns per logit; the farthest time is {100 * line['farthest']:.0f} % off."
+        for line in record["lines"]
+    ]
+    return "\n".join(["", *table, "", *lines, "", _made(record), "", ""])
 
 
 def unmet() -> list[list[str]]:

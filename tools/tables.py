@@ -11,7 +11,7 @@ from typing import Any
 
 import layers
 from beside import beside, beside_all, beside_names
-from command_tables import in_memory, many_rows, not_met
+from command_tables import in_memory, many_classes, many_rows, not_met
 from results import results_of
 from scipy.stats import binom
 
@@ -875,6 +875,7 @@ MADE = {
     "beside_all": beside_all,
     "beside_names": beside_names,
     "choice": choice,
+    "classes": many_classes,
     "commands": in_memory,
     "cells_coverage": cells_coverage,
     "calibrators": calibrators,

@@ -151,7 +151,7 @@ def _fit(
         fitted = _with_notes(fitted, advice(fitted, rows))
     enough = EVERY[method].enough * (fitted.classes or 2)
     if fitted.fitted.rows < enough:
-        of = f"rows of {fitted.classes} classes" if fitted.classes else "confidences"
+        of = f"rows of {fitted.classes:,} classes" if fitted.classes else "confidences"
         few = (  # part of calibrator files
             f"{fitted.fitted.rows:,} {of} are few for {method}: as a rule of thumb, it is at its "
             f"best from {enough:,} {'rows' if fitted.classes else of} on"

@@ -237,8 +237,10 @@ class RowProblems:
         if self.view == "class":
             assert self._probs is not None
             probs = self._probs
-            wheres = [locate(probs[:, k], of_class) for k, of_class in enumerate(edges)]
-            return lambda: of_labels(probs, wheres, bins, self.weights, draws)
+            wheres = [bins * k + locate(probs[:, k], ends) for k, ends in enumerate(edges)]
+            where, size = np.stack(wheres, axis=1), bins * len(wheres)
+            shape = (draws.replicates, len(wheres), bins)
+            return lambda: of_labels([(probs, where)], size, self.weights, draws).reshape(shape)
         every = [self.problem(k) for k in range(len(self))]
         pairs = zip(every, edges, strict=True)
         rows = [(each.score, locate(each.score, ends), each.weights) for each, ends in pairs]

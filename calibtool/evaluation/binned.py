@@ -19,6 +19,7 @@ from calibtool.evaluation.one_vs_rest import OneVsRest
 from calibtool.evaluation.perfect import Null, few, of_scores
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
+from calibtool.evaluation.resampling import require_bins
 from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.kinds import CellMetric
@@ -149,16 +150,25 @@ def of_classes(
     edges = spec.edges(Cells.empty())
     seen = profile(view.cells(edges))
     value = float(spec.of_profile(seen))
+    bins = view.occupied(edges)
+    if view.draws is not None:
+        require_bins(spec, len(bins.at), view.draws.replicates)
     key = ("classes", edges.tobytes())
     shared.want(key)
 
     def make() -> ProfileErrors:
         gap, mass = view.replicates(
-            edges, settings.threads, lambda share: settings.progress("resampling classes", share)
+            edges,
+            bins,
+            settings.threads,
+            lambda share: settings.progress("resampling classes", share),
         )
+        if shared.only(key):
+            view.lows = None  # a number per class and replicate: 256 MB of 32,000 classes
         rows = effective_rows(seen.rows, view.weights)
         count = None if view.weights is None else lambda: view.rows_by_bin(edges)
-        return ProfileErrors(seen, gap, mass, rows, settings, count, view.null(edges))
+        null = view.null(edges, bins)
+        return ProfileErrors(seen, gap, mass, rows, settings, count, null, bins)
 
     def finish(sums: Sums) -> Measurement:
         if view.draws is None:

@@ -32,6 +32,7 @@ from calibtool.evaluation.unseen_sums import (
     spread_of_bias,
     unseen_of,
 )
+from calibtool.intervals.inversion import pieces
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import (
@@ -312,9 +313,11 @@ def _drawn_bins(summary: Summary, edges: Array, settings: Settings) -> ProfileEr
     rest = np.sqrt(np.maximum(squares - shared**2, 0))
     rng = generator(Stream.CLASS_BINS, settings.draws.seed)
     size = (settings.draws.replicates, *root.shape)
-    of_gap, of_mass = (rng.standard_normal(size, dtype=np.float32) for _ in range(2))
-    gap = (seen.gap + root / total * of_gap).astype(np.float32)
-    mass = np.maximum(seen.mass + (shared * of_gap + rest * of_mass) / total, 0).astype(np.float32)
+    gap, mass = (rng.standard_normal(size, dtype=np.float32) for _ in range(2))
+    for at in pieces(len(gap), root.size):
+        of_gap, of_mass = gap[at], mass[at]
+        moved = seen.mass + (shared * of_gap + rest * of_mass) / total
+        gap[at], mass[at] = seen.gap + root / total * of_gap, np.maximum(moved, 0)
     rows = total**2 / float(squares[0].sum())
     by_bin = np.divide(cells.n, weight_per_row, out=np.zeros_like(root), where=squares > 0)
     return ProfileErrors(seen, gap, mass, rows, settings, lambda: by_bin)

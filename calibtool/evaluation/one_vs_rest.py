@@ -7,24 +7,27 @@ enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
+from calibtool.evaluation.occupied_bins import OccupiedBins
 from calibtool.evaluation.perfect import Null, few, of_labels
-from calibtool.intervals.draws import Draws, Targets, whole
+from calibtool.intervals.draws import GROUP, Draws, Targets, whole
 from calibtool.metrics.cells import Cells, locate
-from calibtool.parallel import ordered
+from calibtool.parallel import ordered, within_room
 from calibtool.types import Array
 
 _AT_ONCE = 1 << 12  # entries whose drawn weights are summed at a time
+# Probabilities of whole rows that are made at a time: 8 MB.
+_PROBS = 1 << 20
 # Entries from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take
 # hardly longer one by one than the 0.15 s of importing scipy.
 MANY = 1 << 16
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class OneVsRest:
     """One-vs-rest predictions of N rows and K classes.
 
@@ -33,7 +36,8 @@ class OneVsRest:
         labels, label_prob: (N,) each row's label and the label's probability.
         low: (K,) sum of w * probability over the other entries, float64.
         weights: (N,) or None.
-        lows: (R, K) the same sums in each replicate, or None.
+        lows: (R, K) the same sums in each replicate; None without draws, and once replicates are
+            made of all edges.
         draws: how the replicates are drawn, or None.
     """
 
@@ -74,26 +78,30 @@ class OneVsRest:
         n, squares = sums
         return np.divide(n * n, squares, out=np.zeros_like(n), where=squares > 0)
 
+    def occupied(self, edges: Array) -> OccupiedBins:
+        """Return the bins at these edges that may hold rows."""
+        return OccupiedBins.of(self._entries(edges)[0], len(self.low), len(edges))
+
     def replicates(
-        self, edges: Array, threads: int, tick: Callable[[float], None]
+        self, edges: Array, bins: OccupiedBins, threads: int, tick: Callable[[float], None]
     ) -> tuple[Array, Array]:
-        """Return gaps and masses of every class as shares of all rows, in each replicate:
-        (R, K, M) each."""
+        """Return gaps and masses of the occupied bins of every class as shares of all rows, in each
+        replicate: (R, *bins.shape) each."""
         draws, lows = self.draws, self.lows
         assert draws is not None
         assert lows is not None
-        size = (len(self.low), len(edges))
-        gap = np.empty((draws.replicates, *size), np.float32)
-        mass = np.empty((draws.replicates, *size), np.float32)
+        flat = len(bins.at)
+        gap = np.empty((draws.replicates, flat), np.float32)
+        mass = np.empty((draws.replicates, flat), np.float32)
         unit = draws.units(0, len(self.labels)) if draws.grouped else None
         weight = self._weight()
         at, row, value = self._entries(edges)
-        flat = size[0] * size[1]
         drawn_rows = len(self.labels) if unit is None else draws.count
         shape = (flat, drawn_rows)
-        entries = _sorted(at, row, [weight[row], weight[row] * value], unit, shape)
+        place = bins.place(at)
+        entries = _sorted(place, row, [weight[row], weight[row] * value], unit, shape)
         rows = np.arange(len(self.labels))
-        labels = _sorted(self._label_cells(edges), rows, [weight], unit, shape)
+        labels = _sorted(bins.place(self._label_cells(edges)), rows, [weight], unit, shape)
         whole_rows = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, (1, drawn_rows))
 
         def work(group: slice) -> None:
@@ -101,25 +109,28 @@ class OneVsRest:
                 drawn = draws.unit_weights(group)
             else:
                 drawn = draws.weights(0, len(self.labels), group)
-            sums = [*entries.sums(drawn), *labels.sums(drawn)]
-            n, p, y = (each.reshape(*size, -1) for each in sums)
+            n, p, y = (*entries.sums(drawn), *labels.sums(drawn))
             (total,) = whole_rows.sums(drawn)
             total[total == 0] = np.nan
-            n[:, 0] = total - n[:, 1:].sum(axis=1)
-            p[:, 0] += lows[group].T
+            n[bins.firsts] = total - bins.after_first(n)
+            p[bins.firsts] += lows[group].T
             y -= p
             y /= total
             n /= total
-            gap[group], mass[group] = np.moveaxis(y, -1, 0), np.moveaxis(n, -1, 0)
+            gap[group], mass[group] = y.T, n.T
 
+        # what `work` holds: four float32 numbers per bin and two float64 ones per class
+        size = GROUP * (16 * flat + 16 * len(self.low))
+        threads = within_room(threads, size)
         for done, _ in enumerate(ordered(work, draws.groups, threads), start=1):
             tick(done / len(draws.groups))
-        some = np.isfinite(mass[:, 0, 0])  # with a few rows, a replicate may draw none of them
-        return (gap, mass) if some.all() else (gap[some], mass[some])
+        some = np.isfinite(mass[:, 0])  # with a few rows, a replicate may draw none of them
+        gap, mass = (gap, mass) if some.all() else (gap[some], mass[some])
+        return gap.reshape(-1, *bins.shape), mass.reshape(-1, *bins.shape)
 
-    def null(self, edges: Array) -> Null:
-        """Return what draws the gaps of every class under perfect calibration, (R, K, M); None of
-        many rows.
+    def null(self, edges: Array, bins: OccupiedBins) -> Null:
+        """Return what draws the gaps of the occupied bins under perfect calibration,
+        (R, *bins.shape); None of many rows.
 
         What a row leaves to the entries that are not kept is shared out among its other classes
         like the sums of these.
@@ -127,16 +138,29 @@ class OneVsRest:
         draws = self.draws
         if draws is None or not few(draws):
             return None
-        # above 0, so that there is something to share out: means may round to less
-        low = np.maximum(self.low, 1e-300)
-        probs = np.broadcast_to(low, (len(self.labels), len(low))).copy()
-        probs[self.row, self.index] = 0
-        left = 1 - np.bincount(self.row, self.value, len(probs))
-        probs *= (np.maximum(left, 0) / np.maximum(probs.sum(axis=1), 1e-300))[:, None]
-        probs[self.row, self.index] = self.value
-        wheres = np.zeros(probs.shape, np.int64)
-        wheres[self.row, self.index] = locate(self.value, edges)
-        return lambda: of_labels(probs, list(wheres.T), len(edges), self.weights, draws)
+
+        def parts() -> Iterator[tuple[Array, Array]]:
+            # above 0, so that there is something to share out: means may round to less
+            low, place = np.maximum(self.low, 1e-300), bins.place(self._entries(edges)[0])
+            step = max(1, _PROBS // len(low))
+            for start in range(0, len(self.labels), step):
+                size = min(step, len(self.labels) - start)
+                first, last = np.searchsorted(self.row, [start, start + size])
+                row, index, value = (x[first:last] for x in (self.row, self.index, self.value))
+                probs, row = np.broadcast_to(low, (size, len(low))).copy(), row - start
+                probs[row, index] = 0
+                left = 1 - np.bincount(row, value, size)
+                probs *= (np.maximum(left, 0) / np.maximum(probs.sum(axis=1), 1e-300))[:, None]
+                probs[row, index] = value
+                where = np.broadcast_to(bins.firsts, probs.shape).copy()
+                where[row, index] = place[first:last]
+                yield probs, where
+
+        def gaps() -> Array:
+            drawn = of_labels(parts(), len(bins.at), self.weights, draws)
+            return drawn.reshape(-1, *bins.shape)
+
+        return gaps
 
     def _weight(self) -> Array:
         return np.ones(len(self.labels)) if self.weights is None else self.weights

@@ -8,7 +8,7 @@ many classes and few rows p-values are then too small. Drawn rows know all of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -55,30 +55,40 @@ def of_scores(rows: Sequence[tuple[Array, Array, Array | None]], bins: int, draw
 
 
 def of_labels(
-    probs: Array, wheres: Sequence[Array], bins: int, weights: Array | None, draws: Draws
+    parts: Iterable[tuple[Array, Array]], size: int, weights: Array | None, draws: Draws
 ) -> Array:
-    """Return the gaps of all classes of the same rows, as shares of all weight: (R, K, bins).
+    """Return the gaps of the bins of all classes of the same rows, as shares of all weight:
+    (R, size).
 
     Args:
-        probs: (N, K) each row's probabilities.
-        wheres: (N,) the bin of each row in the problem of each class.
-        bins: how many there are.
+        parts: the rows, some at a time: (n, K) each row's probabilities, and (n, K) its bin in the
+            problem of each class, which has its own bins.
+        size: how many bins all classes have.
         weights: (N,) or None.
-        draws: the replicates.
+        draws: the replicates, of N rows.
     """
-    (rows, classes), count = probs.shape, draws.replicates
-    size = classes * bins
+    count, rows = draws.replicates, draws.rows
     # one draw per row: the label's cell has an outcome, all other cells of the row have none
     uniform = generator(Stream.PERFECT, draws.seed, 0).random((count, rows), np.float32)
-    label = drawn_labels(np.cumsum(probs, axis=1).astype(np.float32), uniform.T).T
-    where = np.stack(wheres, axis=1) + np.arange(classes) * bins
-    at = where.ravel()[label + np.arange(rows) * classes]
-    at += np.arange(count)[:, None] * size
+    at = np.empty((count, rows), np.int64)
     mass = np.ones(rows) if weights is None else weights
-    repeated = None if weights is None else np.tile(mass, count)
-    hits = np.bincount(at.ravel(), repeated, count * size).reshape(count, size)
-    mean = np.bincount(where.ravel(), (probs * mass[:, None]).ravel(), size)
-    return np.asarray(((hits - mean) / mass.sum()).reshape(count, classes, bins), np.float32)
+    mean: Array = np.zeros(size)
+    start = 0
+    for probs, where in parts:
+        here = slice(start, start + len(probs))
+        label = drawn_labels(np.cumsum(probs, axis=1).astype(np.float32), uniform[:, here].T).T
+        at[:, here] = where.ravel()[label + np.arange(len(probs)) * probs.shape[1]]
+        # the sums so far come first: rows add up in the same order, however many at a time
+        cells = np.concatenate([np.arange(size), where.ravel()])
+        mean = np.bincount(cells, np.append(mean, probs * mass[here, None]), size)
+        start = here.stop
+    out = np.empty((count, size), np.float32)
+    for group in draws.groups:
+        own = at[group] + np.arange(group.stop - group.start)[:, None] * size
+        repeated = None if weights is None else np.tile(mass, len(own))
+        hits = np.bincount(own.ravel(), repeated, len(own) * size).reshape(len(own), size)
+        out[group] = (hits - mean) / mass.sum()
+    return out
 
 
 def drawn_labels(cumulated: Array, uniform: Array) -> Array:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from calibtool.evaluation.measurement import Measurement, Settings
+from calibtool.evaluation.occupied_bins import OccupiedBins
 from calibtool.evaluation.unseen_cells import MANY
 from calibtool.intervals import inversion, order, shift, single_bins
-from calibtool.intervals.inversion import Inversion, Inverted
+from calibtool.intervals.inversion import Inversion, Inverted, pieces
 from calibtool.metrics.grammar import SIDES
 from calibtool.metrics.profiles import Profile
 from calibtool.metrics.spec import Spec
@@ -39,20 +40,23 @@ class ProfileErrors:
         settings: Settings,
         count: Callable[[], Array] | None = None,
         null: Callable[[], Array] | None = None,
+        bins: OccupiedBins | None = None,
     ) -> None:
         """Take a profile.
 
         Args:
             seen: the profile of the observed bins.
-            gap, mass: (R, ...) the same in every replicate.
+            gap, mass: (R, ...) the same in every replicate; (R, *bins.shape) of occupied bins.
             rows: the number of equally weighted rows that would be as informative.
             settings: how errors are measured.
             count: returns the same number for each bin; None where it is `rows` times the mass.
             null: draws the gaps of perfectly calibrated rows, (R, ...); None of many rows, and
                 where rows are not at hand (`perfect`).
+            bins: those of each class that replicates are made of; None of all bins.
         """
-        self.seen, self.gap, self.mass, self.rows = seen, gap, mass, rows
+        self.seen, self.gap, self.mass, self.rows, self.bins = seen, gap, mass, rows, bins
         self.settings, self.count, self.null = settings, count, null
+        self.last = False  # whether no other error of the profile will be measured
         self._inversion: Inversion | None = None
         self._own: dict[tuple[str, int | None], Inverted] = {}
 
@@ -67,7 +71,9 @@ class ProfileErrors:
             edges: the upper edges of the bins of each problem; one for all classes in fixed bins.
         """
         value = float(spec.of_profile(self.seen)) if value is None else value
-        replicates = self._norm(spec)(self.gap, self.mass).astype(np.float64)
+        norm, size = self._norm(spec), self.gap[:1].size
+        parts = [norm(self.gap[at], self.mass[at]) for at in pieces(len(self.gap), size)]
+        replicates = np.concatenate(parts).astype(np.float64)
         if not self.settings.inverted:
             return Measurement(value, replicates=replicates)
         inverse = self.inverse(spec)
@@ -115,7 +121,7 @@ class ProfileErrors:
         shifted by as much, and either shows the same."""
         seen = self.seen
         score = np.clip(np.asarray(seen.score), 0, 1)
-        parts = (seen.gap, seen.mass, score, np.asarray(self.inversion.count))
+        parts = (seen.gap, seen.mass, score, self._count)
         gap, mass, score, count = (x[1] for x in parts) if self.inversion.twins else parts
         return gap, mass, score, count
 
@@ -153,12 +159,13 @@ class ProfileErrors:
         The candidates know the noise of a typical data set, but the worst bin may hold few rows:
         its own binomial interval reaches farther.
         """
-        inverse, seen, norm = self._of(spec, band=False), self.seen, self._norm(spec, truth=True)
+        inverse, norm = self._of(spec, band=False), self._norm(spec, truth=True)
         observed = self.inversion.observed
         bins = (observed.delta, observed.score, self.inversion.count, self.settings.level)
         nearest, p_value = single_bins.nearest(*bins)
         farthest = single_bins.farthest(*bins)
-        low, high = (float(norm(gap * seen.mass, seen.mass)) for gap in (nearest, farthest))
+        mass = self.inversion.mass
+        low, high = (float(norm(gap * mass, mass)) for gap in (nearest, farthest))
         high = max(inverse.high, high, low)
         corrected = min(max(inverse.corrected, low), high)
         # no smaller than those of replicates
@@ -169,21 +176,39 @@ class ProfileErrors:
         """The profile with its noise. Where rows are clustered, it has as many independent rows as
         vary like the clusters: candidate truths are simulated with independent rows."""
         if self._inversion is None:
-            seen, draws = self.seen, self.settings.draws
+            draws = self.settings.draws
             assert draws is not None
-            profile = (seen.gap, seen.mass, np.asarray(seen.score), self.gap, self.mass)
-            count = seen.mass * self.rows if self.count is None else self.count()
-            if self._clustered:
-                count = count / inversion.design_effect(*profile, count)
             self._inversion = Inversion(
-                *profile,
-                count=count,
+                *self._profile,
+                count=self._listed(self._count),
                 level=self.settings.level,
                 seed=draws.seed,
                 threads=self.settings.threads,
                 null=self.null,
+                # their gaps are looked at again where clusters are drawn
+                owned=self.last and not self._clustered,
             )
         return self._inversion
+
+    @property
+    def _profile(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Gap, mass and score of the bins that replicates are made of, and their replicates."""
+        seen = self.seen
+        gap, mass, score = map(self._listed, (seen.gap, seen.mass, np.asarray(seen.score)))
+        return gap, mass, score, self.gap, self.mass
+
+    def _listed(self, values: Array) -> Array:
+        """Return the values of the bins that replicates are made of, from those of all bins."""
+        return values if self.bins is None else self.bins.take(values)
+
+    @cached_property
+    def _count(self) -> Array:
+        """The number of independent rows of each bin."""
+        count = self.seen.mass * self.rows if self.count is None else self.count()
+        if self._clustered:
+            effect = inversion.design_effect(*self._profile, self._listed(count))
+            count = count / effect
+        return np.asarray(count)
 
     @property
     def _clustered(self) -> bool:
@@ -191,8 +216,14 @@ class ProfileErrors:
         return self.settings.draws is not None and self.settings.draws.cluster is not None
 
     def _norm(self, spec: Spec, *, truth: bool = False) -> Callable[[Array, Array], Array]:
+        score = self._listed(np.asarray(self.seen.score))
+
         def norm(gap: Array, mass: Array) -> Array:
-            return spec.of_profile(Profile(gap, mass, self.seen.score, self.rows), truth=truth)
+            profile = Profile(gap, mass, score, self.rows)
+            if self.bins is None:
+                return spec.of_profile(profile, truth=truth)
+            of_bins = partial(spec.of_bins, truth=truth)
+            return spec.mean_of_classes(self.bins.of_each(of_bins, profile))
 
         return norm
 
@@ -203,6 +234,7 @@ class SharedProfiles:
     def __init__(self) -> None:
         self._wanted: Counter[Hashable] = Counter()
         self._made: dict[Hashable, ProfileErrors] = {}
+        self._drawn: set[Hashable] = set()
 
     def want(self, key: Hashable) -> None:
         """Announce that a profile will be taken once more."""
@@ -211,7 +243,15 @@ class SharedProfiles:
     def take(self, key: Hashable, make: Callable[[], ProfileErrors]) -> ProfileErrors:
         """Return a profile that was announced; `make` draws it the first time."""
         made = self._made.pop(key, None) or make()
+        self._drawn.add(key)
         self._wanted[key] -= 1
-        if self._wanted[key] > 0:
+        made.last = self._wanted[key] == 0
+        if not made.last:
             self._made[key] = made
         return made
+
+    def only(self, key: tuple[Hashable, ...]) -> bool:
+        """Return whether no other profile of the same kind, the first part of the key, is still to
+        be drawn."""
+        left = self._wanted.keys() - self._drawn - {key}
+        return not any(isinstance(other, tuple) and other[0] == key[0] for other in left)

@@ -225,5 +225,5 @@ class Request:
         """
         draws = self.resampling.draws(rows, cluster)
         if draws is not None:
-            require_memory(self.specs, self.predictions, draws.replicates)
+            require_memory(self.specs, self.predictions, draws.replicates, of_cells=of_cells)
         return Settings(self.resampling, draws, self.execution, self.paired, of_cells)

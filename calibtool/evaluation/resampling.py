@@ -134,15 +134,27 @@ def require_seed(seed: int) -> None:
         raise UsageError(f"--seed must be at most {MOST_SEED} (got {brief(str(seed))})")
 
 
-def require_memory(specs: Sequence[Spec], predictions: Readable, resamples: int) -> None:
-    """Check that the replicates of every metric fit in MAX_REPLICATE_BYTES. Raises UsageError."""
+def require_memory(
+    specs: Sequence[Spec], predictions: Readable, resamples: int, *, of_cells: bool = False
+) -> None:
+    """Check that the replicates of every metric fit in MAX_REPLICATE_BYTES, as far as is known
+    before anything is read. Raises UsageError.
+
+    Of rows, bins that all classes share have replicates only where they hold rows: at least the
+    first of each class does, and `require_bins` checks those that do.
+    """
     for spec in specs:
-        per_class = spec.view in ("class", "label")
-        classes = (predictions.classes or 0) if per_class else 1
-        cells = spec.options.get("bins", 1) * classes
-        if cells * resamples * 8 > MAX_REPLICATE_BYTES:  # 8 bytes: float64
-            fits = MAX_REPLICATE_BYTES // (cells * 8)
-            raise UsageError(
-                f"{spec.name}: {resamples:,} resamples of {cells:,} bins do not fit in memory; "
-                f"use --resamples {fits:,} or fewer, or fewer bins"
-            )
+        classes = (predictions.classes or 0) if spec.view in ("class", "label") else 1
+        listed = spec.view == "class" and spec.one_edge_for_all and not of_cells
+        bins = 1 if listed else spec.options.get("bins", 1)
+        require_bins(spec, bins * classes, resamples)
+
+
+def require_bins(spec: Spec, bins: int, resamples: int) -> None:
+    """Check that the replicates of that many bins fit in MAX_REPLICATE_BYTES. Raises UsageError."""
+    if bins * resamples * 8 > MAX_REPLICATE_BYTES:  # 8 bytes: float64
+        fits = MAX_REPLICATE_BYTES // (bins * 8)
+        raise UsageError(
+            f"{spec.name}: {resamples:,} resamples of {bins:,} bins do not fit in memory; "
+            f"use --resamples {fits:,} or fewer, or fewer bins"
+        )

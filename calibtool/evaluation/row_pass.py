@@ -22,6 +22,7 @@ from calibtool.evaluation.unseen_rows import sampled
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CountMetric, MatrixMetric, Score, TwoFileMetric
 from calibtool.metrics.spec import Spec
+from calibtool.parallel import within_room
 from calibtool.types import Array, Progress
 
 
@@ -43,13 +44,17 @@ def collect_rows(request: Request, settings: Settings) -> list[Collected]:
     # replicates are summed during the pass only for the one-vs-rest bins, the one thing that
     # cannot be kept per row: N x K scores
     draws = settings.draws if wanted.lowest is not None else None
-    blocks = _labelled_blocks(predictions, unit(predictions.classes), settings.progress)
+    rows, threads = unit(predictions.classes), settings.threads
+    if draws is not None:  # float32 probabilities of each block are kept until they are summed
+        size = 4 * rows * (predictions.classes or 0) * len(request.applied)
+        threads = within_room(threads, size)
+    blocks = _labelled_blocks(predictions, rows, settings.progress)
     collected = collect(
         blocks,
         request.applied,
         wanted=wanted,
         draws=draws,
-        threads=settings.threads,
+        threads=threads,
         sampled=_sampled(request, settings),
     )
     if any(isinstance(s.metric, Score) and "refined" in s.metric.needs for s in request.specs):

@@ -180,7 +180,7 @@ def _as_weights(drawn: Array) -> Array:
     return weight
 
 
-def on_grid(values: Array, terms: int) -> Array:
+def on_grid(values: Array, terms: int, largest: float | None = None) -> Array:
     """Return the values rounded to a grid on which weighted sums of `terms` of them are exact.
 
     Sums that are exact in the values' own precision do not depend on the order of addition, so that
@@ -189,6 +189,7 @@ def on_grid(values: Array, terms: int) -> Array:
     Args:
         values: float32 or float64.
         terms: the number of values in a sum, each with a weight of up to 5.
+        largest: the largest |value| of all values on this grid; None for that of these.
 
     >>> on_grid(np.array([0.1, 1.0], np.float32), 1024)
     array([0.09960938, 1.        ], dtype=float32)
@@ -196,7 +197,7 @@ def on_grid(values: Array, terms: int) -> Array:
     array([1.e-320, 0.e+000])
     """
     # the largest possible sum, and every multiple of the grid up to it, must fit the mantissa
-    largest = float(np.abs(values).max(initial=0)) or 1.0
+    largest = (float(np.abs(values).max(initial=0)) if largest is None else largest) or 1.0
     kind = np.finfo(values.dtype)
     bits = kind.nmant - math.ceil(math.log2(largest * terms * (len(SHARES) - 1)))
     if bits >= kind.maxexp:  # of values next to the least, whose scale is no float

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from calibtool.intervals.observed import Observed
 from calibtool.intervals.quantile import of_sorted
 from calibtool.intervals.root import root
 from calibtool.intervals.shift import Drift
-from calibtool.intervals.single_bins import outcomes, shrunk
+from calibtool.intervals.single_bins import AT_ONCE, outcomes, shrunk
 from calibtool.intervals.streams import Stream, generator
 from calibtool.types import Array
 
@@ -48,11 +48,12 @@ STEADY_SPREAD = 5
 # Errors that differ by less, relative to their size, are equal: those of few rows take few values,
 # and sums of float32 round them by up to 1e-7.
 TIED = 1e-6
-# Values of replicates per piece of work: 2 MB of float32.
-_AT_ONCE = 1 << 19
+# Values of replicates per piece of work: 1 MB of float32, within the cache with what they become.
+_AT_ONCE = 1 << 18
 LARGEST = 1e9  # bounds standardized noise, so that float32 holds its cubes
 Norm: TypeAlias = Callable[[Array, Array], Array]
 Curve: TypeAlias = Callable[[Array, float], Array]
+Index: TypeAlias = tuple[Any, ...]  # of several coordinates: their places along each axis
 
 
 class Inverted(NamedTuple):
@@ -127,6 +128,7 @@ class Inversion:
         seed: int,
         threads: int = 1,
         null: Callable[[], Array] | None = None,
+        owned: bool = False,
     ) -> None:
         """Take the noise from the replicates.
 
@@ -140,6 +142,7 @@ class Inversion:
             threads: the number of pieces worked on at a time; changes no digit.
             null: draws the gaps of perfectly calibrated rows, (R, ...); None: they are made of the
                 noise.
+            owned: whether the replicates may be overwritten, since nobody else needs them.
         """
         self.drawn_null = null
         self.gap, self.mass, self.threads = gap, mass, threads
@@ -147,12 +150,11 @@ class Inversion:
         self.count = count
         self.observed = observed = Observed(gap, mass, score, self.count)
         # no replicate empties a bin that holds rows: norms that count or divide by bins would jump
-        self.drawn_mass = np.where(mass > 0, np.maximum(drawn_mass, 1e-9), 0).astype(
-            drawn_gap.dtype
-        )
-        self.noise = _noise(
-            observed.delta, observed.safe, observed.unit, drawn_gap, self.drawn_mass, seed
-        )
+        own = drawn_mass if owned else np.empty_like(drawn_mass, drawn_gap.dtype)
+        self.drawn_mass = np.maximum(drawn_mass, 1e-9, out=own)
+        self.drawn_mass[:, ~(mass > 0)] = 0
+        self.noise = drawn_gap if owned else np.empty_like(drawn_gap)
+        _make_noise(self.noise, observed, drawn_gap, self.drawn_mass, seed)
         # two classes are the same rows, seen from either side, and so is their noise
         self.twins = (
             mass.ndim == 2
@@ -174,33 +176,31 @@ class Inversion:
             return self.drawn_null()
         observed = self.observed
         drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
-        few = self.few
-        if few.any():
-            rng = generator(Stream.TIES, self.seed)
-            drawn[:, few] = outcomes(self.noise[:, few], observed.score[few], self.count[few], rng)
+        if self.few.any():
+            rng, score, count = generator(Stream.TIES, self.seed), observed.score, self.count
+            for at in self._few_at_once:
+                drawn[:, *at] = outcomes(self.noise[:, *at], score[at], count[at], rng)
         self._mirror(drawn)
         drawn *= self.mass.astype(drawn.dtype)
         return np.asarray(drawn)
 
     @cached_property
-    def leaning(self) -> Array:
-        """z^2 - 1 of the noise z of the coordinates with few events, (R, F): where a sixth of its
-        skewness moves it."""
-        return np.asarray(self._of_few**2 - 1)
-
-    @cached_property
-    def _of_few(self) -> Array:
-        """The noise of the coordinates with few events, (R, F), within what has a cube."""
-        return np.clip(self.noise[:, self.few], -LARGEST, LARGEST)
+    def _few_at_once(self) -> list[Index]:
+        """Indices of the coordinates with few events, some at a time."""
+        few = np.nonzero(self.few)
+        starts = range(0, len(few[0]), AT_ONCE)
+        return [tuple(axis[low : low + AT_ONCE] for axis in few) for low in starts]
 
     @cached_property
     def _skewness(self) -> Array:
         """The skewness of the noise of the coordinates with few events, (F,)."""
-        return np.asarray((self._of_few**3).mean(axis=0, dtype=np.float64))
+        noise = (self.noise[:, *at] for at in self._few_at_once)
+        cubes = (np.clip(some, -LARGEST, LARGEST) ** 3 for some in noise)
+        return np.concatenate([cube.mean(axis=0, dtype=np.float64) for cube in cubes])
 
     def lean(self, rate: Array) -> Array:
-        """Return a sixth of the skewness that noise lacks if the mean outcomes are `rate`, (F,): of
-        the coordinates with few events.
+        """Return a sixth of the skewness that the noise of coordinates with few events lacks if
+        the mean outcomes are `rate`, (...); 0 of other coordinates.
 
         The first term of Cornish & Fisher (1938): noise z whose skewness is off by g is mended by
         g (z^2 - 1)/6. It matters with few events: where five are expected, twelve or more have a
@@ -208,7 +208,9 @@ class Inversion:
         """
         q = rate[self.few]
         skewness = (1 - 2 * q) / np.sqrt(np.maximum(self._count_of_few * q * (1 - q), 1e-12))
-        return np.asarray(np.minimum(np.maximum(skewness - self._skewness, -2), 2) / 6)
+        out = np.zeros(rate.shape)
+        out[self.few] = np.minimum(np.maximum(skewness - self._skewness, -2), 2) / 6
+        return out
 
     @cached_property
     def _count_of_few(self) -> Array:
@@ -292,8 +294,7 @@ class _Candidates:
         self.ends = -self.observed.score, 1 - self.observed.score
         self.any_few = bool(profile.few.any())
         self.known: dict[tuple[str, float], Array] = {}
-        size = max(1, _AT_ONCE // max(self.observed.z.size, 1))
-        self.pieces = [slice(low, low + size) for low in range(0, len(self.noise), size)]
+        self.pieces = pieces(len(self.noise), self.observed.z.size)
 
     def gaps(self, curve: Curve, u: float) -> Array:
         """Return the gaps at `u` of a curve, clipped so that mean outcomes stay in [0, 1].
@@ -318,18 +319,17 @@ class _Candidates:
             shift = true.astype(self.noise.dtype)
             perfect = u == 1.0 and not true.any()
             masses = self.profile.drawn_mass
-            few, lean = self.profile.few, None
+            lean = None
             if curve is concentrated and 0 < u < 1 and self.any_few:
-                lean = self.profile.lean(rate) * scale[few]
-                _ = self.profile.leaning  # made before threads ask for it
+                lean = self.profile.lean(rate) * scale
 
             def piece(at: slice) -> Array:
                 if perfect:
                     null = self.profile.null[at]
                     return self.norm(null, np.broadcast_to(self.observed.mass, null.shape))
                 drawn = self.noise[at] * scale
-                if lean is not None:
-                    drawn[:, few] += lean * self.profile.leaning[at]
+                if lean is not None:  # a sixth of its skewness moves noise z by z^2 - 1
+                    drawn += lean * (np.clip(self.noise[at], -LARGEST, LARGEST) ** 2 - 1)
                 drawn += shift
                 drawn *= masses[at]
                 return self.norm(drawn, masses[at])
@@ -365,25 +365,38 @@ class _Candidates:
         return float(self.truth(self.gaps(curve, u) * self.observed.mass, self.observed.mass))
 
 
-def _noise(
-    delta: Array, mass: Array, unit: Array, drawn_gap: Array, drawn_mass: Array, seed: int
-) -> Array:
-    """Return the standardised noise of each mean outcome, (R, ...), with variance 1.
+def _make_noise(
+    noise: Array, observed: Observed, drawn_gap: Array, drawn_mass: Array, seed: int
+) -> None:
+    """Write the standardised noise of each mean outcome, (R, ...), with variance 1, into `noise`,
+    which may be `drawn_gap` itself.
 
     Bootstrap residuals over the model's standard deviation `unit`: scaled down where they vary more
     than the model, made up by normal draws where they vary less.
     """
-    # the residual of a replicate: its gap less its mass times the observed mean gap, over the mass;
-    # dividing by the observed mass, not the drawn one, keeps it linear in the weights
-    noise = drawn_mass * -delta.astype(drawn_gap.dtype)
-    noise += drawn_gap
-    noise /= mass.astype(noise.dtype)
+    delta, mass, unit = observed.delta, observed.safe, observed.unit
+    for rows in pieces(len(noise), delta.size):
+        # the residual of a replicate: its gap less its mass times the observed mean gap, over the
+        # mass; dividing by the observed mass, not the drawn one, keeps it linear in the weights
+        part = drawn_mass[rows] * -delta.astype(drawn_gap.dtype)
+        part += drawn_gap[rows]
+        part /= mass.astype(noise.dtype)
+        noise[rows] = part
     squares = np.einsum("r...,r...->...", noise, noise).astype(np.float64) / len(noise)
     bootstrap = np.sqrt(np.maximum(squares - noise.mean(axis=0, dtype=np.float64) ** 2, 0))
     noise *= (1 / np.maximum(bootstrap, unit)).astype(noise.dtype)
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
     short = (fill > 0) & (drawn_mass.max(axis=0) > 0)  # coordinates that lack noise and hold rows
     normal = generator(Stream.NOISE, seed)
-    draws = normal.standard_normal((len(noise), int(short.sum())), dtype=np.float32)
-    noise[..., short] += fill[short] * draws
-    return noise
+    at: Index = np.nonzero(short)
+    fill = fill[short]
+    for rows in pieces(len(noise), len(fill)):
+        part = noise[rows]
+        draws = normal.standard_normal((len(part), len(fill)), dtype=np.float32)
+        part[:, *at] += fill * draws
+
+
+def pieces(replicates: int, size: int) -> list[slice]:
+    """Return the replicates, of `size` values each, in as many pieces of work as fit the cache."""
+    step = max(1, _AT_ONCE // max(size, 1))
+    return [slice(low, low + step) for low in range(0, replicates, step)]

@@ -16,8 +16,8 @@ from calibtool.types import Array
 # raise the high end of the largest gap. The interval of a bin of a few rows reaches far beyond all
 # others and would always be the largest (measured: shared/INTERVALS.md, section 4).
 KNOWN = 5
-# Bins whose outcomes are worked out at a time: 4 MB of float32 for 1,000 replicates.
-_AT_ONCE = 1 << 10
+# Bins whose `outcomes` are to be asked for at a time: 4 MB of float32 for 1,000 replicates.
+AT_ONCE = 1 << 10
 
 
 def nearest(delta: Array, score: Array, count: Array, level: float) -> tuple[Array, float]:
@@ -124,18 +124,14 @@ def outcomes(noise: Array, score: Array, count: Array, rng: np.random.Generator)
     >>> outcomes(noise, np.array([0.5]), np.array([2.0]), rng).ravel().tolist()
     [0.0, 0.5, -0.5, 0.0]
     """
-    out = np.empty(noise.shape, noise.dtype)
-    for low in range(0, noise.shape[1], _AT_ONCE):
-        at = slice(low, low + _AT_ONCE)
-        columns = np.ascontiguousarray(noise[:, at].T)
-        # noise of few rows has ties; a thousandth of its standard deviation parts them at random
-        columns = columns + np.float32(1e-3) * rng.standard_normal(columns.shape, np.float32)
-        trials = np.maximum(np.rint(count[at]), 1)
-        rate = _sorted_hits(trials, score[at], len(noise)) / trials[:, None] - score[at, None]
-        rate *= np.sqrt(trials / np.maximum(count[at], 1e-9))[:, None].clip(max=1)
-        np.put_along_axis(columns, columns.argsort(axis=1), rate.astype(noise.dtype), axis=1)
-        out[:, at] = columns.T
-    return out
+    columns = np.ascontiguousarray(noise.T)
+    # noise of few rows has ties; a thousandth of its standard deviation parts them at random
+    columns = columns + np.float32(1e-3) * rng.standard_normal(columns.shape, np.float32)
+    trials = np.maximum(np.rint(count), 1)
+    rate = _sorted_hits(trials, score, len(noise)) / trials[:, None] - score[:, None]
+    rate *= np.sqrt(trials / np.maximum(count, 1e-9))[:, None].clip(max=1)
+    np.put_along_axis(columns, columns.argsort(axis=1), rate.astype(noise.dtype), axis=1)
+    return columns.T
 
 
 def _sorted_hits(trials: Array, rate: Array, levels: int) -> Array:

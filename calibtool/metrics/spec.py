@@ -140,10 +140,8 @@ class Spec:
         return PROFILES[self.profile](cells, **self.options)
 
     def of_profile(self, profile: Profile, *, truth: bool = False) -> Array:
-        """Return the binned error of a profile.
-
-        In the class view, the errors of the classes (the next to last axis) are averaged, but for
-        `without`. In the label view, the bins of all predicted classes are one profile.
+        """Return the binned error of a profile: in the class view the mean of those of the classes,
+        in the label view that of the bins of all predicted classes as one profile.
 
         Args:
             profile: (..., bins), or (..., classes, bins) in the class and label views.
@@ -151,15 +149,18 @@ class Spec:
         """
         if isinstance(self.metric, CellMetric):
             return self._of_problems(profile)
-        if self.view == "label":
-            profile = profile.flat()
-        norm = ESTIMATES.get(self.norm, self.norm) if truth else self.norm
-        per_class = NORMS[norm](profile)
-        if self.view != "class":
-            return per_class
-        if self.without is not None:
-            per_class = np.delete(per_class, self.without, axis=-1)
-        return np.asarray(per_class.mean(axis=-1))
+        if self.view == "class":
+            return self.mean_of_classes(self.of_bins(profile, truth=truth))
+        return self.of_bins(profile.flat() if self.view == "label" else profile, truth=truth)
+
+    def of_bins(self, profile: Profile, *, truth: bool = False) -> Array:
+        """Return the binned error of the bins along the last axis of a profile."""
+        return NORMS[ESTIMATES.get(self.norm, self.norm) if truth else self.norm](profile)
+
+    def mean_of_classes(self, errors: Array) -> Array:
+        """Return the mean of errors of classes, along the last axis, but for `without`."""
+        some = errors if self.without is None else np.delete(errors, self.without, axis=-1)
+        return np.asarray(some.mean(axis=-1))
 
     def _of_problems(self, profile: Profile) -> Array:
         """Return a `CellMetric` of a profile, (..., problems, bins): the mean over the problems;
@@ -396,5 +397,4 @@ def _name(metric: Metric, options: Mapping[str, Any]) -> str:
 
 def split_options(text: str) -> list[str]:
     """Return the items between commas that stand outside parentheses."""
-    items = re.split(r",(?![^(]*\))", text)
-    return [item.strip() for item in items if item.strip()]
+    return [item for part in re.split(r",(?![^(]*\))", text) if (item := part.strip())]

@@ -103,7 +103,8 @@ def test_replicates_are_literal_reweightings_of_the_rows():
         p.blocks(1024), [lambda block: block], wanted=blocks.Wanted(1 / 15), draws=draw, threads=2
     )[0]
     edges = np.arange(1, 16) / 15
-    gap, mass = found.classes.replicates(edges, 2, lambda share: None)
+    bins = found.classes.occupied(edges)
+    gap, mass = found.classes.replicates(edges, bins, 2, lambda share: None)
     drawn = draw.weights(0, p.rows, slice(0, 3))
     for r in range(3):
         some = ct.Predictions.from_logits(

@@ -16,7 +16,7 @@ DRAWS = Draws(20_000, 0, 4)
 def test_drawn_labels_are_those_of_the_rows(weights):
     probs = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.05, 0.05, 0.9], [0.4, 0.3, 0.3]])
     bins = (probs > 0.35).astype(np.int64)
-    drawn = perfect.of_labels(probs, list(bins.T), 2, weights, DRAWS).reshape(-1, 6)
+    drawn = perfect.of_labels([(probs, bins + 2 * np.arange(3))], 6, weights, DRAWS)
     assert np.abs(drawn.sum(axis=1)).max() < 1e-6  # a row has one label
     # a label is in one of three cells; rows are independent
     shares = np.full(4, 0.25) if weights is None else weights / weights.sum()
