@@ -147,14 +147,6 @@ def venn_abers(large: Path, small: Path, middle: Path) -> Iterator[Row]:
     yield from peer("venn-abers", what, own, "venn-abers", lambda: va(two, labels), 1)
 
 
-def selection(large: Path, small: Path, middle: Path) -> Iterator[Row]:
-    """`select` on 10,000 x 100."""
-    p = ct.load(middle)
-    seconds = timed(lambda: ct.select(p, "all"), 1)
-    what = "select, all calibrators, 10,000 x 100"
-    yield Row("select", what, seconds, "two minutes", 120.0, "<= 120 s", seconds <= 120)
-
-
 def peer(
     part: str, what: str, own: float, library: str, call: Callable[[], object], target: float
 ) -> Iterator[Row]:
@@ -257,7 +249,6 @@ PARTS = {
     "histogram": histogram,
     "vector": vector,
     "venn-abers": venn_abers,
-    "select": selection,
 }
 
 if __name__ == "__main__":

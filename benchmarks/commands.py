@@ -118,6 +118,7 @@ def make(folder: Path, commands: str) -> None:
 def run(command: list[str], checkout: Path, folder: str) -> dict[str, float]:
     """Return seconds and megabytes of one command of a checkout."""
     environment = os.environ | {"PYTHONPATH": str(checkout), "OPENBLAS_NUM_THREADS": "1"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or every module is compiled on every start
     done = subprocess.run(
         [sys.executable, "-c", RUN, *command],
         capture_output=True,

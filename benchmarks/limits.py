@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 SCRIPTS = (
     ("commands.py",),
     ("many_rows.py", "--large"),
+    ("classes.py", "--large"),
     ("speed.py",),
     ("binning_free.py",),
     ("calibrators.py", "speed"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -9,6 +10,8 @@ from results import results_of
 
 from calibtool.reports import markdown
 
+# by rows and classes: most times of NumPy's pass over the same logits, and most GB of memory
+CLASSES_AIMS = {(1_000_000, 1_000): (1.5, 0.4), (1_000, 32_000): (math.inf, 1.0)}
 # benchmarks whose rows say themselves whether they are met, and where their results hold them
 BESIDE_PEERS = {"speed": "rows", "binning_free": "rows", "calibrators": "speed"}
 Cost = tuple[float, float, float]  # processor time and wall time in s, memory in GB
@@ -89,6 +92,13 @@ def unmet() -> list[list[str]]:
         if met == "no":
             took = ratio or f"{_seconds(row['ours'])}, {row['ours'][2]:.2f} GB"
             found.append([row["what"], took, row["aim"], "many_rows.py"])
+    for row in results_of("classes")["rows"]:
+        times, memory = CLASSES_AIMS.get((row["rows"], row["columns"]), (math.inf, math.inf))
+        took = row["intervals"][0] / row["numpy"][0] if row["numpy"] else 0.0
+        if took > times or row["intervals"][2] > memory:
+            what = f"evaluate, {row['rows']:,} x {row['columns']:,}"
+            measured = f"{took:.2f}x NumPy, {row['intervals'][2]:.2f} GB"
+            found.append([what, measured, f"{times:g}x NumPy, {memory:g} GB", "classes.py"])
     for name, part in BESIDE_PEERS.items():
         for row in results_of(name)[part]:
             if row["met"] is False:

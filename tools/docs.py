@@ -36,6 +36,8 @@ SCRIPT = re.compile(r'```(?:python title="(\S+)"|bash)\n(.*?)```', re.DOTALL)
 
 def main() -> int:
     """Write what has changed, or with --check name it."""
+    if unknown := set(sys.argv[1:]) - {"--check"}:  # --help must not write
+        sys.exit(f"{', '.join(unknown)}?\n{__doc__}")
     stale = []
     for path, text in made().items():
         if not path.exists() or not _same(path.read_text(encoding="utf-8"), text):

@@ -181,6 +181,8 @@ def _unit(number: str) -> float:
 
 def main() -> int:
     """Write the outputs, or name those that have changed."""
+    if unknown := set(sys.argv[1:]) - {"--check", "--exact"}:  # --help must not write
+        sys.exit(f"{', '.join(unknown)}?\n{__doc__}")
     check, exact = "--check" in sys.argv, "--exact" in sys.argv
     os.environ |= {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "CALIBTOOL_QUIET": "1"}
     HERE.mkdir(exist_ok=True)
