@@ -42,7 +42,9 @@ class OccupiedBins:
         >>> OccupiedBins.of(np.array([7, 7]), 3, 4).at
         array([0, 4, 7, 8])
         """
-        listed = np.union1d(np.arange(classes) * bins, at)
+        held = np.zeros(classes * bins, bool)
+        held[::bins] = held[at] = True
+        listed = np.flatnonzero(held)
         if classes <= 2 or len(listed) > MOST * classes * bins:
             listed = np.arange(classes * bins)
         return cls(listed, classes, bins)

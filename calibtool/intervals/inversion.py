@@ -162,8 +162,7 @@ class Inversion:
             and bool(np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1]))
         )
         self._mirror(self.noise)
-        self.steady, self.few = observed.steady, observed.few
-        self.seed = seed
+        self.steady, self.few, self.seed = observed.steady, observed.few, seed
 
     @cached_property
     def null(self) -> Array:
@@ -214,7 +213,6 @@ class Inversion:
 
     @cached_property
     def _count_of_few(self) -> Array:
-        """The effective number of rows of the coordinates with few events, (F,)."""
         return np.maximum(self.count[self.few], 1e-9)
 
     def _mirror(self, drawn: Array) -> None:
