@@ -39,9 +39,9 @@ Everything was measured in one run; the table shows medians. `ratio` is the othe
 
 netcal on float32 logits silently stops at T = 1, so its time there is not that of a fit. Times
 depend on the machine, so compare the ratios. These change less, but they change: on a machine with
-AVX-512, fitting a temperature was 23 times as fast as scikit-learn and 59 times as fast as netcal. On
-several machines and days, `evaluate` as a process took between 1.4 and 3.3 times the NumPy pass. About
-0.2 s of it are imports, mostly of NumPy, which `--version` does not need.
+AVX-512, fitting a temperature was 23 times as fast as scikit-learn and 59 times as fast as netcal.
+On several machines and days, `evaluate` as a process took between 1.4 and 3.3 times the NumPy pass.
+About 0.2 s of it are imports, mostly of NumPy, which `--version` does not need.
 
 ## Errors without bins, many metrics at once
 
