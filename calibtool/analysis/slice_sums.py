@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from calibtool.intervals.saddlepoint import excess, two_sided
-from calibtool.metrics.cells import Cells, changes, locate
+from calibtool.metrics.cells import Cells, changes, lengths, locate
 from calibtool.metrics.multicalibration import BLOCK
 from calibtool.metrics.profiles import equal_mass
 from calibtool.types import Array
@@ -230,10 +230,7 @@ def _binned(score: Array) -> tuple[Array, Array]:
     """Return the upper edges of BINS bins of equal mass, and the mean score of each."""
     at = np.sort(score)
     starts = changes(at)
-    n = np.empty(len(starts))
-    np.subtract(starts[1:], starts[:-1], out=n[:-1])
-    n[-1] = len(at) - starts[-1]
-    at = at[starts]
+    n, at = lengths(starts, len(at)), at[starts]
     del starts  # of millions of rows, the memory is needed
     edges = equal_mass(Cells(at, n, n, n), bins=BINS)
     mass = n * at  # where bins are centred needs no outcomes

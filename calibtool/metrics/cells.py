@@ -85,7 +85,7 @@ class Cells:
         values = np.sort(score)
         starts = changes(values)
         at = values[starts]
-        n = np.diff(starts, append=len(values)).astype(np.float64)
+        n = lengths(starts, len(values))
         hits = np.searchsorted(at, np.sort(score[outcome]))
         y = np.bincount(hits, minlength=len(at)).astype(np.float64)
         return cls(at, n, n * at.astype(np.float64), y, np.ones(1))
@@ -106,9 +106,7 @@ class Cells:
         starts = changes(at)
         if len(starts) == len(at):
             return cls(at, np.ones(len(at)), at.astype(np.float64), hit, np.ones(1))
-        n = np.empty(len(starts))
-        np.subtract(starts[1:], starts[:-1], out=n[:-1])
-        n[-1] = len(at) - starts[-1]
+        n = lengths(starts, len(at))
         at = at[starts]
         y = np.add.reduceat(hit, starts)
         return cls(at, n, n * at.astype(np.float64), y, np.ones(1))
@@ -258,6 +256,14 @@ def _sortable_as_bits(score: Array) -> bool:
 def changes(at: Array) -> Array:
     """Return the index at which each run of equal values starts."""
     return np.flatnonzero(np.concatenate([[True], at[1:] != at[:-1]]))
+
+
+def lengths(starts: Array, rows: int) -> Array:
+    """Return the number of rows of each run, float64, of runs that start there."""
+    n = np.empty(len(starts))
+    np.subtract(starts[1:], starts[:-1], out=n[:-1])
+    n[-1] = rows - starts[-1]
+    return n
 
 
 def same_shift(cells: Cells, gap: float, **options: Any) -> float:
