@@ -205,7 +205,7 @@ def test_a_list_of_thousands_is_one_comparison(negate):
     data = {"user": pa.array(ids, mask=missing), "score": ids / 30_000, "label": ids % 2}
     pq.write_table(pa.table(data), "users.parquet", row_group_size=1000)
     listed = ",".join(str(k) for k in range(12_000))
-    began = time.monotonic()
+    began = time.process_time()
     source = open_source("users.parquet", Choice(filter=f"user {negate}in ({listed})"))
     expected = (ids >= 12_000 if negate else ids < 12_000) & ~missing
     assert source.rows == expected.sum()
@@ -213,7 +213,7 @@ def test_a_list_of_thousands_is_one_comparison(negate):
     streamed = np.concatenate([block.values[:, 0] for block in source.blocks(512)])
     np.testing.assert_array_equal(streamed, data["score"][expected])
     assert len(source.parts()) == 1
-    assert time.monotonic() - began < 5  # 0.3 s, where one comparison per value took a minute
+    assert time.process_time() - began < 5  # 0.3 s, where one comparison per value took a minute
     either = open_source(
         "users.parquet", Choice(filter=f"not (user {negate}in ({listed}) or score > 2)")
     )
