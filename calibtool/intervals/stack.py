@@ -49,7 +49,7 @@ def invert_each(
 
     Args:
         gap, mass, score, count: (S, B) of each profile, as of `Inversion`.
-        drawn_gap, drawn_mass: (R, S, B) their replicates; they are overwritten.
+        drawn_gap, drawn_mass: (R, S, B) their replicates, float64; they are overwritten.
         norm: the error; reduces the last axis.
         level, seed: as of `Inversion`.
 
@@ -119,9 +119,10 @@ class _Candidates:
         if stack.few.any():
             self.bends = np.clip(stack.noise, -LARGEST, LARGEST) ** 2 - 1
         self.known: list[dict[tuple[str, float], list[float]]] = [{} for _ in z]
-        every = np.arange(len(z))
-        self.null = self._errors(concentrated, np.ones(len(z)), every)
-        self._note(concentrated, every, [1.0] * len(z), self.null)
+        drawn = stack.null
+        self.null = self.norm(drawn, np.broadcast_to(stack.mass, drawn.shape)).T.copy()
+        self.null.sort(axis=1)
+        self._note(concentrated, np.arange(len(z)), [1.0] * len(z), self.null)
 
     def gaps(self, curve: Curve, u: Array) -> Array:
         """Return the gaps at `u`, (S,), of a curve, clipped so that mean outcomes stay in [0, 1];
@@ -175,35 +176,23 @@ class _Candidates:
     def _errors(self, curve: Curve, u: Array, at: Array) -> Array:
         """Return the errors of profiles `at`, (n, R), sorted, if the candidates at `u`, (S,), of a
         curve are true."""
-        true = self.gaps(curve, u)
-        perfect = (u[at] == 1.0) & ~true[at].any(axis=1)
-        errors = np.empty((len(at), len(self.stack.noise)))
-        for measured, some in ((self._perfect, perfect), (self._noisy, ~perfect)):
-            if some.any():
-                errors[some] = measured(curve, u, true, at[some]).T
-        errors.sort(axis=1)
-        return errors
-
-    def _perfect(self, curve: Curve, u: Array, true: Array, at: Array) -> Array:
-        null = self.stack.null[:, at]
-        return self.norm(null, np.broadcast_to(self.observed.mass[at], null.shape))
-
-    def _noisy(self, curve: Curve, u: Array, true: Array, at: Array) -> Array:
-        stack = self.stack
+        stack, true = self.stack, self.gaps(curve, u)
         rate = self.observed.rate(true)
         scale = self.observed.spread_of(rate)
         drawn = stack.noise.take(at, axis=1)
-        drawn *= scale[at].astype(drawn.dtype)
+        drawn *= scale[at]
         if curve is concentrated and self.bends is not None:
             inner = (u > 0) & (u < 1)
             lean = np.where(inner[:, None], stack.lean(rate) * scale, 0)
             bends = self.bends.take(at, axis=1)
             bends *= lean[at]
             drawn += bends
-        drawn += true[at].astype(drawn.dtype)
+        drawn += true[at]
         masses = stack.drawn_mass.take(at, axis=1)
         drawn *= masses
-        return self.norm(drawn, masses)
+        errors = self.norm(drawn, masses).T.copy()
+        errors.sort(axis=1)
+        return errors
 
 
 def _key(curve: Curve, u: float) -> tuple[str, float]:

@@ -7,6 +7,7 @@ them at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -27,8 +28,8 @@ from calibtool.types import Array
 
 
 def in_blocks(periods: Sequence[Period], bins: int, resampling: Resampling) -> list[list[Period]]:
-    """Return the periods in blocks whose replicates fit in the cache of a core."""
-    return [list(periods[at]) for at in pieces(len(periods), resampling.resamples * bins)]
+    """Return the periods in blocks, of which the replicates of both outcomes fit in the cache."""
+    return [list(periods[at]) for at in pieces(len(periods), 2 * resampling.resamples * bins)]
 
 
 def measured(periods: Sequence[Period], edges: Array, resampling: Resampling) -> list[PeriodResult]:
@@ -67,9 +68,9 @@ def _bias(
     Where an outcome is rare, residuals say little of the outcomes that were not seen: there the
     interval also contains what the binomial interval of their share leaves possible.
     """
-    of_bias = {"view": view, "better": "nearer", "ideal": 0, "least": -1, "most": 1}
+    estimate = Estimate("bias", value, view=view, better="nearer", ideal=0, least=-1, most=1)
     if resampling.ci == "none" or rows < FEW_ROWS:
-        return Estimate("bias", value, **of_bias)
+        return estimate
     reach = NormalDist().inv_cdf((1 + resampling.level) / 2) * error
     low, high = value - reach, value + reach
     if min(ones, rows - ones) < MANY:
@@ -78,7 +79,7 @@ def _bias(
         low, high = min(low, score - share.high), max(high, score - share.low)
         error = max(error, share.error)
     low, high = max(low, -1.0), min(high, 1.0)
-    return Estimate("bias", value, low=low, high=high, corrected=value, error=error, **of_bias)
+    return replace(estimate, low=low, high=high, corrected=value, error=error)
 
 
 def _eces(seen: Profile, rows: Array, view: str, resampling: Resampling) -> list[Estimate]:
@@ -95,21 +96,22 @@ def _eces(seen: Profile, rows: Array, view: str, resampling: Resampling) -> list
     """
     values, bins = norms.l1(seen).tolist(), seen.gap.shape[1]
     name = "ece" if bins == 15 else f"ece(bins={bins})"  # 15 is the default of `ece`
-    found: dict[int, Inverted] = {}
+    estimates = [Estimate(name, value, view=view) for value in values]
     some = np.flatnonzero(rows >= FEW_ROWS)
-    if resampling.ci != "none" and len(some):
-        found = dict(zip(some.tolist(), _inverted(seen, rows, some, resampling), strict=True))
-    estimates = []
-    for k, value in enumerate(values):
-        ends = found[k]._asdict() if k in found else {}
-        kept = {end: ends[end] for end in ("low", "high", "corrected", "p_value") if ends}
-        estimates.append(Estimate(name, value, view=view, **kept))
+    if resampling.ci == "none" or not len(some):
+        return estimates
+    for k, found in zip(some.tolist(), _inverted(seen, rows, some, resampling), strict=True):
+        low, high, corrected, p_value = found[:4]
+        estimates[k] = replace(
+            estimates[k], low=low, high=high, corrected=corrected, p_value=p_value
+        )
     return estimates
 
 
 def _inverted(seen: Profile, rows: Array, some: Array, resampling: Resampling) -> list[Inverted]:
     """Return the inverted bootstrap of the ECE of some of the profiles."""
-    gap, mass, score = seen.gap[some], seen.mass[some], np.asarray(seen.score)[some]
+    gap, mass = seen.gap[some], seen.mass[some]
+    score = np.clip(seen.score, 0, 1)[some]  # sums of files may be off by a rounding error
     rows = rows[some, None]
     # shares of rows with a positive and with a negative outcome in each bin; clipped, as rounding
     # may leave them just below 0
