@@ -33,6 +33,7 @@ from calibtool.types import Array
 # Candidates whose bets are computed together: 30 MiB at most for 10,000 periods and 12 groups.
 # Periods before the first of them need not be looked at.
 _TOGETHER = 32
+_CACHED = 8  # of those, the candidates whose shapes are compared at a time, within the cache
 _HELD = 64  # bytes of a thread per candidate, period and group: as many as eight arrays of them
 # Sizes of the changes that are bet on, in log-odds: each twice the one before it, so that any
 # change is within a factor of 1.5 of one; and their weights, more for small ones.
@@ -83,7 +84,9 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
     def likelihood(at: slice) -> Array:
         w = _expected(totals, shares, groups, starts[at])
         a, b = np.cumsum(w * z[starts[at][0] :], axis=1), np.cumsum(w**2, axis=1)
-        return shape_bets.log_ratio(a, b, groups) + np.log(weights[at])[:, None]
+        few = [slice(k, k + _CACHED) for k in range(0, len(a), _CACHED)]
+        ratios = np.concatenate([shape_bets.log_ratio(a[some], b[some], groups) for some in few])
+        return np.asarray(ratios + np.log(weights[at])[:, None])
 
     threads = within_room(cores(), _HELD * _TOGETHER * z.size)
     for at, log_p in zip(at_once, ordered(likelihood, at_once, threads), strict=True):
