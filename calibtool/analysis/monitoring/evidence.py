@@ -85,12 +85,12 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
         w = _expected(totals, shares, groups, starts[at])
         a, b = np.cumsum(w * z[starts[at][0] :], axis=1), np.cumsum(w**2, axis=1)
         few = [slice(k, k + _CACHED) for k in range(0, len(a), _CACHED)]
-        ratios = np.concatenate([shape_bets.log_ratio(a[some], b[some], groups) for some in few])
+        ratios = np.concatenate([shape_bets.log_ratio(a[part], b[part], groups) for part in few])
         return np.asarray(ratios + np.log(weights[at])[:, None])
 
     threads = within_room(cores(), _HELD * _TOGETHER * z.size)
-    for at, log_p in zip(at_once, ordered(likelihood, at_once, threads), strict=True):
-        some = starts[at]
+    for part, log_p in zip(at_once, ordered(likelihood, at_once, threads), strict=True):
+        some = starts[part]
         log_p[np.arange(some[0], periods) < some[:, None]] = -np.inf
         total[some[0] :] = np.logaddexp(total[some[0] :], np.logaddexp.reduce(log_p, axis=0))
         when[some] = log_p[:, -1]

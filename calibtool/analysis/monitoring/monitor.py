@@ -116,7 +116,7 @@ def _require_alike(source: str, periods: list[Period]) -> None:
             )
         if not period.cells.total > 0:
             raise InputError(f"{where}: has no rows")
-        if (period.cells.n % 1).any() or (period.cells.y % 1).any():
+        if any((x != np.rint(x)).any() for x in (period.cells.n, period.cells.y)):
             raise InputError(f"{where}: {WEIGHTED}")
 
 
