@@ -202,14 +202,11 @@ class Inversion:
         return np.maximum(self.count[self.few], 1e-9)
 
     def _are_twins(self) -> bool:
-        """Return whether two classes are the same rows, seen from either side: so is their noise,
-        then."""
+        """Return whether two classes are the same rows from either side, and so is their noise."""
         gap, mass = self.gap, self.mass
-        return (
-            mass.ndim == 2
-            and len(mass) == 2
-            and bool(np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1]))
-        )
+        if mass.ndim != 2 or len(mass) != 2:
+            return False
+        return np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1])
 
     def _mirror(self, drawn: Array) -> None:
         """Let class 0 have what class 1 has, from the other side, where there are two."""
