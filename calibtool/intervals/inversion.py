@@ -52,7 +52,7 @@ TIED = 1e-6
 _AT_ONCE = 1 << 18
 LARGEST = 1e9  # bounds standardized noise, so that float32 holds its cubes
 Norm: TypeAlias = Callable[[Array, Array], Array]
-Curve: TypeAlias = Callable[[Array, float], Array]
+Curve: TypeAlias = Callable[[Array, Array | float, Array | None], Array]
 Index: TypeAlias = tuple[Any, ...]  # of several coordinates: their places along each axis
 
 
@@ -73,43 +73,21 @@ class Inverted(NamedTuple):
     drift: Drift | None = None
 
 
-def concentrated(z: Array, u: float) -> Array:
+def concentrated(z: Array, u: Array | float, peak: Array | None = None) -> Array:
     """Return `z` shrunk by the garrote of Breiman (1995), which removes small coordinates first.
 
-    Coordinates below `u` of the peak are 0, larger ones shrink the less the larger they are. At
-    u = 0 it is `z`, at u = 1 nothing is left.
+    Coordinates below `u` of the peak, the largest of all |z| by default, are 0; larger ones shrink
+    the less the larger they are. At u = 0 it is `z`, at u = 1 nothing is left.
     """
-    cut = u * np.abs(z).max()
+    cut = u * (np.abs(z).max() if peak is None else peak)
     with np.errstate(over="ignore"):  # of coordinates next to 0, which become 0
         return np.asarray(z * np.maximum(1 - np.square(cut / np.where(z == 0, 1, z)), 0))
 
 
-def spread(z: Array, u: float) -> Array:
+def spread(z: Array, u: Array | float, peak: Array | None = None) -> Array:
     """Return `z` clipped at 1 - u of its peak: at u = 0 it is `z`, at u = 1 nothing is left."""
-    peak = (1 - u) * np.abs(z).max()
-    return np.minimum(np.maximum(z, -peak), peak)
-
-
-def invert(
-    gap: Array,
-    mass: Array,
-    score: Array,
-    drawn_gap: Array,
-    drawn_mass: Array,
-    norm: Norm,
-    *,
-    rows: float,
-    level: float,
-    seed: int,
-    threads: int = 1,
-) -> Inverted:
-    """Return interval, median-unbiased estimate and p-value of a calibration error.
-
-    The arguments are those of `Inversion` and `Inversion.of`; `rows` is the effective number.
-    """
-    profile = (gap, mass, score, drawn_gap, drawn_mass)
-    count = rows * mass
-    return Inversion(*profile, count=count, level=level, seed=seed, threads=threads).of(norm)
+    most = (1 - u) * (np.abs(z).max() if peak is None else peak)
+    return np.minimum(np.maximum(z, -most), most)
 
 
 class Inversion:
@@ -154,15 +132,10 @@ class Inversion:
         self.drawn_mass = np.maximum(drawn_mass, 1e-9, out=own)
         self.drawn_mass[:, ~(mass > 0)] = 0
         self.noise = drawn_gap if owned else np.empty_like(drawn_gap)
-        _make_noise(self.noise, observed, drawn_gap, self.drawn_mass, seed)
-        # two classes are the same rows, seen from either side, and so is their noise
-        self.twins = (
-            mass.ndim == 2
-            and len(mass) == 2
-            and bool(np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1]))
-        )
-        self._mirror(self.noise)
         self.steady, self.few, self.seed = observed.steady, observed.few, seed
+        _make_noise(self.noise, observed, drawn_gap, self.drawn_mass, self._fills)
+        self.twins = self._are_twins()
+        self._mirror(self.noise)
 
     @cached_property
     def null(self) -> Array:
@@ -176,12 +149,25 @@ class Inversion:
         observed = self.observed
         drawn = self.noise * observed.spread(np.zeros_like(observed.delta)).astype(self.noise.dtype)
         if self.few.any():
-            rng, score, count = generator(Stream.TIES, self.seed), observed.score, self.count
+            ties, score, count = self._ties(), observed.score, self.count
             for at in self._few_at_once:
-                drawn[:, *at] = outcomes(self.noise[:, *at], score[at], count[at], rng)
+                drawn[:, *at] = outcomes(self.noise[:, *at], score[at], count[at], ties(at))
         self._mirror(drawn)
         drawn *= self.mass.astype(drawn.dtype)
         return np.asarray(drawn)
+
+    def _fills(self, at: Index) -> Callable[[slice], Array]:
+        """Return what draws the normal deviates that make up missing noise of coordinates, for some
+        replicates after the others: (r, F)."""
+        rng, count = generator(Stream.NOISE, self.seed), len(at[0])
+        every = range(len(self.noise))
+        return lambda rows: rng.standard_normal((len(every[rows]), count), np.float32)
+
+    def _ties(self) -> Callable[[Index], Array]:
+        """Return what draws the normal deviates that part equal noise of some coordinates after the
+        others: (F, R)."""
+        rng, replicates = generator(Stream.TIES, self.seed), len(self.noise)
+        return lambda at: rng.standard_normal((len(at[0]), replicates), np.float32)
 
     @cached_property
     def _few_at_once(self) -> list[Index]:
@@ -215,6 +201,13 @@ class Inversion:
     def _count_of_few(self) -> Array:
         return np.maximum(self.count[self.few], 1e-9)
 
+    def _are_twins(self) -> bool:
+        """Return whether two classes are the same rows from either side, and so is their noise."""
+        gap, mass = self.gap, self.mass
+        if mass.ndim != 2 or len(mass) != 2:
+            return False
+        return np.allclose(mass[0], mass[1, ::-1]) and np.allclose(gap[0], -gap[1, ::-1])
+
     def _mirror(self, drawn: Array) -> None:
         """Let class 0 have what class 1 has, from the other side, where there are two."""
         if self.twins:
@@ -242,8 +235,7 @@ class Inversion:
             medians = [line.solve(curve, 0.5, error) for curve in (concentrated, spread)]
             middle = sum(medians) / 2
             null = line.errors(concentrated, 1.0)
-        # the data count as one of the replicates, so that a p-value is never 0
-        p_value = (1 + int(np.count_nonzero(null >= error * (1 - TIED)))) / (1 + len(null))
+        p_value = p_of(null, error)
         steady = self.steady & (np.sign(observed.z) == side) if side else self.steady
         if band and len(self.noise) >= ENOUGH and steady.any():
             left, p_largest = shrunk(observed.z, self.noise, steady, tail * SHARE)
@@ -252,6 +244,12 @@ class Inversion:
         high = max(low, high)
         corrected = min(max(middle, low), high)
         return Inverted(low, high, corrected, p_value, abs(medians[1] - medians[0]))
+
+
+def p_of(null: Array, error: float) -> float:
+    """Return the p-value of an error, of those measured under perfect calibration, (R,). The data
+    count as one of the replicates, so that it is never 0."""
+    return (1 + int(np.count_nonzero(null >= error * (1 - TIED)))) / (1 + len(null))
 
 
 def design_effect(
@@ -287,8 +285,9 @@ class _Candidates:
     ) -> None:
         self.profile, self.observed, self.noise = profile, profile.observed, profile.noise
         self.norm, self.truth, self.side, self.pool = norm, truth, side, pool
+        self.peak = np.abs(self.observed.z).max()
         # gaps beyond the observed ones grow by the peak, at least by one standard deviation
-        self.step = max(float(np.abs(self.observed.z).max()), 1.0)
+        self.step = max(float(self.peak), 1.0)
         self.ends = -self.observed.score, 1 - self.observed.score
         self.any_few = bool(profile.few.any())
         self.known: dict[tuple[str, float], Array] = {}
@@ -300,7 +299,7 @@ class _Candidates:
         u = 0 is the observed profile and u = 1 perfect calibration. Below 0, every gap grows.
         """
         z = self.observed.z
-        grown = curve(z, u) if u >= 0 else z - u * self.step * np.sign(z)
+        grown = curve(z, u, self.peak) if u >= 0 else z - u * self.step * np.sign(z)
         if self.side:
             others = z if curve is spread else 0
             grown = np.where(np.sign(z) == self.side, grown, others)
@@ -364,7 +363,11 @@ class _Candidates:
 
 
 def _make_noise(
-    noise: Array, observed: Observed, drawn_gap: Array, drawn_mass: Array, seed: int
+    noise: Array,
+    observed: Observed,
+    drawn_gap: Array,
+    drawn_mass: Array,
+    fills: Callable[[Index], Callable[[slice], Array]],
 ) -> None:
     """Write the standardised noise of each mean outcome, (R, ...), with variance 1, into `noise`,
     which may be `drawn_gap` itself.
@@ -385,13 +388,10 @@ def _make_noise(
     noise *= (1 / np.maximum(bootstrap, unit)).astype(noise.dtype)
     fill = np.sqrt(np.maximum(1 - (bootstrap / unit) ** 2, 0)).astype(noise.dtype)
     short = (fill > 0) & (drawn_mass.max(axis=0) > 0)  # coordinates that lack noise and hold rows
-    normal = generator(Stream.NOISE, seed)
     at: Index = np.nonzero(short)
-    fill = fill[short]
+    fill, draws = fill[short], fills(at)
     for rows in pieces(len(noise), len(fill)):
-        part = noise[rows]
-        draws = normal.standard_normal((len(part), len(fill)), dtype=np.float32)
-        part[:, *at] += fill * draws
+        noise[rows][:, *at] += fill * draws(rows)
 
 
 def pieces(replicates: int, size: int) -> list[slice]:

@@ -106,7 +106,7 @@ def _chance(hits: Array, misses: Array, rate: Array) -> Array:
     return np.where(hits > 0, chance, 1)
 
 
-def outcomes(noise: Array, score: Array, count: Array, rng: np.random.Generator) -> Array:
+def outcomes(noise: Array, score: Array, count: Array, ties: Array) -> Array:
     """Return binomial outcome rates minus scores, as large in a replicate as its noise is.
 
     A bin's largest noise goes with its largest number of outcomes, and so on by rank, so that bins
@@ -116,17 +116,17 @@ def outcomes(noise: Array, score: Array, count: Array, rng: np.random.Generator)
         noise: (R, B) noise of any scale.
         score: (B,) chance of a positive outcome.
         count: (B,) effective number of rows; what falls short of a whole number scales the result.
-        rng: breaks ties of the noise.
+        ties: (B, R) normal deviates that part equal noise.
 
     Two rows of score 0.5: both positive in a quarter of the replicates, and none in a quarter.
 
-    >>> noise, rng = np.array([[0.3], [2.0], [-1.0], [0.5]]), np.random.default_rng(0)
-    >>> outcomes(noise, np.array([0.5]), np.array([2.0]), rng).ravel().tolist()
+    >>> noise, ties = np.array([[0.3], [2.0], [-1.0], [0.5]]), np.zeros((1, 4), np.float32)
+    >>> outcomes(noise, np.array([0.5]), np.array([2.0]), ties).ravel().tolist()
     [0.0, 0.5, -0.5, 0.0]
     """
     columns = np.ascontiguousarray(noise.T)
     # noise of few rows has ties; a thousandth of its standard deviation parts them at random
-    columns = columns + np.float32(1e-3) * rng.standard_normal(columns.shape, np.float32)
+    columns = columns + np.float32(1e-3) * ties
     trials = np.maximum(np.rint(count), 1)
     rate = _sorted_hits(trials, score, len(noise)) / trials[:, None] - score[:, None]
     rate *= np.sqrt(trials / np.maximum(count, 1e-9))[:, None].clip(max=1)

@@ -180,7 +180,8 @@ def _layout(entry: Entry) -> Layout:
     edges = {}
     for key in ("edges", "class_edges"):
         values = entry[key].numbers(least=0, most=1)
-        if not (np.diff(values, prepend=0, append=1) > 0).all():
+        inside = not len(values) or (values[0] > 0 and values[-1] < 1)
+        if not (inside and (values[1:] > values[:-1]).all()):
             entry[key].refuse("must increase, between 0 and 1")
         edges[key] = tuple(values.tolist())
     views = tuple(view.text(VIEWS) for view in entry["views"].items())
@@ -203,7 +204,7 @@ def _sums(
         wanted = size_of(name, layout, shape)
         if wanted is None:
             held.refuse("is no sum of these views, scores and counts")
-        if [axis.whole() for axis in held.items()] != [*wanted]:
+        if repr(held.value) != repr([*wanted]):
             held.fail(f"the size {[*wanted]}")
         if views is None or name.partition("/")[0] in views:
             sizes[name] = wanted
@@ -219,8 +220,9 @@ def _sums(
 
 def _places(archive: Archive, name: str, size: int) -> Array:
     """Return where the values of a sum stand in it, increasing."""
-    at = np.cumsum(_read_array(archive, f"{name}/at", size), dtype=np.int64)
-    if len(at) and (at[-1] >= size or (np.diff(at) <= 0).any()):
+    distance = _read_array(archive, f"{name}/at", size)
+    at = np.cumsum(distance, dtype=np.int64)
+    if len(at) and (at[-1] >= size or not distance[1:].all()):
         archive.document.refuse(f"{name} does not increase, or runs past its end")
     return at
 
@@ -255,9 +257,10 @@ def _require_sound(summary: Summary, entry: Entry) -> None:
             mass = own
         # the lowest bin of many classes is a difference of sums in float32 precision
         slack = _SLACK * (1 + n)
+        least, most = -slack, n + slack
         for kind, of_kind in held.items():
             value = summary.sums[f"{view}/{kind}"].high
-            if (value < -slack).any() or (value > n + slack).any():
+            if ((value < least) | (value > most)).any():
                 of_kind.refuse("is larger than the weight of its cell, or negative")
         if own > _HEAVIEST * n.shape[0] * summary.rows:
             held["n"].refuse("is more than its rows can weigh")

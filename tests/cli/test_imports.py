@@ -5,6 +5,8 @@ import sys
 
 import numpy as np
 
+import calibtool as ct
+
 NEEDLESS = (
     *("scipy", "pyarrow", "numpy.ma", "tomllib"),
     *("calibtool.analysis.slices", "calibtool.cli.sets", "calibtool.data.logs.log"),
@@ -18,13 +20,28 @@ def test_arrays_are_evaluated_without_what_other_sources_and_answers_need(tmp_pa
     logits = rng.standard_normal((5000, 3))
     labels = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
     np.savez(tmp_path / "arrays.npz", logits=logits, labels=labels)
+    words = ["evaluate", "arrays.npz", "--resamples", "100"]
+    assert imported_by(words, NEEDLESS, tmp_path) == "[]"
+
+
+def test_cells_are_monitored_without_scipy(tmp_path):
+    rng = np.random.default_rng(0)
+    for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
+        p = rng.random(500)
+        rows = ct.Predictions.from_probs(p, (rng.random(500) < p).astype(int))
+        ct.save_cells(ct.cells(rows), tmp_path / f"{day}.cells")
+    assert imported_by(["monitor", "."], ("scipy", "pyarrow"), tmp_path) == "[]"
+
+
+def imported_by(words, modules, folder):
+    """Return which of the modules a command imports, as a list prints them."""
     code = f"""
 import sys
 from calibtool.cli.main import main
-assert main(["evaluate", "arrays.npz", "--resamples", "100"]) == 0
-print(sorted(set(sys.modules) & set({NEEDLESS!r})))
+assert main({words!r}) == 0
+print(sorted(set(sys.modules) & set({modules!r})))
 """
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder
     )
-    assert done.stdout.splitlines()[-1] == "[]"
+    return done.stdout.splitlines()[-1]

@@ -20,7 +20,7 @@ from calibtool.evaluation import collect
 from calibtool.evaluation.wording import read
 from calibtool.intervals import draws
 from calibtool.intervals.draws import Draws
-from calibtool.intervals.inversion import invert
+from calibtool.intervals.inversion import Inversion
 from calibtool.metrics.norms import l1
 from calibtool.metrics.profiles import Profile
 
@@ -169,18 +169,9 @@ def test_inverting_is_the_same_for_more_threads():
     masses = np.broadcast_to(mass, (500, 15)).copy()
 
     def go(threads):
-        return invert(
-            gap,
-            mass,
-            score,
-            drawn,
-            masses,
-            lambda g, m: l1(Profile(g, m)),
-            rows=5000,
-            level=0.95,
-            seed=0,
-            threads=threads,
-        )
+        profile = (gap, mass, score, drawn, masses)
+        how = {"count": 5000 * mass, "level": 0.95, "seed": 0, "threads": threads}
+        return Inversion(*profile, **how).of(lambda g, m: l1(Profile(g, m)))
 
     assert go(1) == go(3)
     assert go(1).low <= go(1).corrected <= go(1).high

@@ -27,11 +27,14 @@ from calibtool.analysis.monitoring.grid import COARSE, logit, middles, pool
 from calibtool.analysis.monitoring.normal_scores import normal_scores
 from calibtool.analysis.monitoring.score_groups import ScoreGroups, groups_of, information
 from calibtool.intervals.streams import Stream, generator
+from calibtool.parallel import cores, ordered, within_room
 from calibtool.types import Array
 
 # Candidates whose bets are computed together: 30 MiB at most for 10,000 periods and 12 groups.
 # Periods before the first of them need not be looked at.
 _TOGETHER = 32
+_CACHED = 8  # of those, the candidates whose shapes are compared at a time, within the cache
+_HELD = 64  # bytes of a thread per candidate, period and group: as many as eight arrays of them
 # Sizes of the changes that are bet on, in log-odds: each twice the one before it, so that any
 # change is within a factor of 1.5 of one; and their weights, more for small ones.
 _SIZES = 0.05 * 2.0 ** np.arange(6)
@@ -76,12 +79,18 @@ def of_change(at: Array, n: Array, y: Array) -> Evidence:
     starts, weights, left = change_time.candidates(periods)
     total, when = np.log(left), np.zeros(periods)
     totals, shares = np.cumsum(n, 0), _shares(n, groups, information(score))
-    for first in range(0, len(starts), _TOGETHER):
-        some = starts[first : first + _TOGETHER]
-        w = _expected(totals, shares, groups, some)
-        a, b = np.cumsum(w * z[some[0] :], axis=1), np.cumsum(w**2, axis=1)
-        log_p = shape_bets.log_ratio(a, b, groups)
-        log_p += np.log(weights[first : first + _TOGETHER])[:, None]
+    at_once = [slice(first, first + _TOGETHER) for first in range(0, len(starts), _TOGETHER)]
+
+    def likelihood(at: slice) -> Array:
+        w = _expected(totals, shares, groups, starts[at])
+        a, b = np.cumsum(w * z[starts[at][0] :], axis=1), np.cumsum(w**2, axis=1)
+        few = [slice(k, k + _CACHED) for k in range(0, len(a), _CACHED)]
+        ratios = np.concatenate([shape_bets.log_ratio(a[part], b[part], groups) for part in few])
+        return np.asarray(ratios + np.log(weights[at])[:, None])
+
+    threads = within_room(cores(), _HELD * _TOGETHER * z.size)
+    for part, log_p in zip(at_once, ordered(likelihood, at_once, threads), strict=True):
+        some = starts[part]
         log_p[np.arange(some[0], periods) < some[:, None]] = -np.inf
         total[some[0] :] = np.logaddexp(total[some[0] :], np.logaddexp.reduce(log_p, axis=0))
         when[some] = log_p[:, -1]

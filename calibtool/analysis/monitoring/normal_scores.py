@@ -21,6 +21,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from calibtool.intervals.normal import quantiles
+from calibtool.parallel import cores, ordered, within_room
 from calibtool.types import Array
 
 # Half-widths of the range in which probabilities are computed: standard deviations, and outcomes
@@ -31,6 +33,8 @@ _DEVIATIONS, _OUTCOMES = 9.0, 12
 _NEAREST = 1e-12
 _NEGLIGIBLE = 37.0  # exp(-37) is 1e-16, a rounding error
 _ROOM = 1 << 20  # probabilities that one step holds in memory, 8 MiB
+_CACHED = 1 << 14  # of those, the probabilities that are computed at a time, within the cache
+_HELD = 64  # bytes of a step per probability: as many as eight arrays of them
 _RATIO = 4.0  # of variances of the periods of one step: they need about as many frequencies
 
 
@@ -44,19 +48,26 @@ def normal_scores(n: Array, y: Array, group: Array, uniform: Array) -> Array:
 
     The scores of a period without rows, or without earlier ones in its cells, are noise.
     """
-    from scipy.special import ndtri
-
     u = uniform.copy()
     total_n, total_y = np.cumsum(n, 0), np.cumsum(y, 0)
     mean, variance = moments(n, total_n, total_y)
-    for g in range(uniform.shape[1]):
-        here = group == g
-        for some in _alike(variance[:, here].sum(1), int(here.sum())):
-            at = np.ix_(some, here)
-            u[some, g] = _of_group(
-                n[at], y[at], total_n[at], total_y[at], mean[at], variance[at], uniform[some, g]
-            )
-    return np.asarray(ndtri(np.clip(u, _NEAREST, 1 - _NEAREST)))
+    members = [group == g for g in range(uniform.shape[1])]
+    parts = [
+        (some, g)
+        for g, here in enumerate(members)
+        for some in _alike(variance[:, here].sum(1), int(here.sum()))
+    ]
+
+    def work(part: tuple[Array, int]) -> Array:
+        some, g = part
+        at = np.ix_(some, members[g])
+        sums = (n[at], y[at], total_n[at], total_y[at], mean[at], variance[at])
+        return _of_group(*sums, uniform[some, g])
+
+    found = ordered(work, parts, within_room(cores(), _HELD * _ROOM))
+    for (some, g), values in zip(parts, found, strict=True):
+        u[some, g] = values
+    return quantiles(np.clip(u, _NEAREST, 1 - _NEAREST))
 
 
 def _alike(variance: Array, cells: int) -> Iterator[Array]:
@@ -125,7 +136,20 @@ def _chances(
     least, most = np.maximum(0, n - (total_n - total_y)), np.minimum(n, total_y)
     low = np.clip(np.floor(mean - reach), least, most)
     high = np.clip(np.ceil(mean + reach), least, most)
-    k = low[..., None] + np.arange(int((high - low).max(initial=0)) + 1)
+    steps = np.arange(int((high - low).max(initial=0)) + 1)
+    chances = np.empty((*n.shape, len(steps)))
+    periods = max(1, _CACHED // max(n.shape[1] * len(steps), 1))
+    for first in range(0, len(n), periods):
+        at = slice(first, first + periods)
+        chances[at] = _probabilities(n[at], total_n[at], total_y[at], low[at], high[at], steps)
+    return low, chances
+
+
+def _probabilities(
+    n: Array, total_n: Array, total_y: Array, low: Array, high: Array, steps: Array
+) -> Array:
+    """Return (T, C, L) probabilities of the counts `low` + `steps`, up to `high`."""
+    k = low[..., None] + steps
     # ratio of the probability of each count to that of the one before
     up = (n[..., None] - k + 1) * (total_y[..., None] - k + 1)
     down = k * ((total_n - n - total_y)[..., None] + k)
@@ -135,7 +159,7 @@ def _chances(
     inside[..., 0] = True
     log_p = np.where(inside, np.cumsum(ratio, axis=-1), -np.inf)
     p = np.exp(log_p - log_p.max(-1, keepdims=True))
-    return low, p / p.sum(-1, keepdims=True)
+    return np.asarray(p / p.sum(-1, keepdims=True))
 
 
 def _transform(chances: Array, variance: Array, size: int) -> Array:

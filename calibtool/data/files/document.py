@@ -99,7 +99,8 @@ class Document:
         except ValueError as error:
             self.refuse(f"not valid JSON, it may be truncated: {error}")
         root = Entry(content, self)
-        self._require_shallow(content)
+        if data.count(b"[") + data.count(b"{") > DEEPEST:  # or they cannot stand that deep
+            self._require_shallow(content)
         if constants:
             root.plain()  # finds where it stands
         return root
