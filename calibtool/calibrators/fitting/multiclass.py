@@ -12,6 +12,7 @@ import numpy as np
 
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
+from calibtool.calibrators.class_bins import cells_of_classes
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.fit_cells import fit_to_cells
@@ -40,6 +41,7 @@ def fit_curves(
     multiclass: Multiclass,
     options: dict[str, Any],
     coarse: Coarse | None = None,
+    edges: Array | None = None,
 ) -> Calibrator:
     """Fit a binary calibrator to the classes of predictions, or of a summary.
 
@@ -52,6 +54,8 @@ def fit_curves(
         options: of the fit, for its record.
         coarse: maps scores and outcomes to the score below which all rows may be one cell without
             changing the curve. With many classes, these are most rows of each class.
+        edges: upper edges of bins of probabilities, two or more, where the curve depends on nothing
+            but how many rows and positives each bin holds.
 
     Raises FitError if a curve cannot be fitted, or if the calibrator would be too large.
     """
@@ -65,7 +69,7 @@ def fit_curves(
     if multiclass in ("top-label", "confidence"):
         curves = _of_top(predictions, fit, look, floor, multiclass, notes)
     else:
-        curves = _of_classes(predictions, fit, look, floor, multiclass, classes, coarse)
+        curves = _of_classes(predictions, fit, look, floor, multiclass, classes, coarse, edges)
     fitted_map = Curves(multiclass, curves, floor, class_shares(predictions))
     if fitted_map.count() > MAX_NUMBERS:
         raise FitError(
@@ -90,8 +94,12 @@ def _of_classes(
     multiclass: str,
     classes: int,
     coarse: Coarse | None,
+    edges: Array | None,
 ) -> tuple[Curve, ...]:
     """Return the curves of one-vs-rest, K or 1 for two classes, or the one that all share."""
+    if edges is not None and multiclass != "shared" and classes > 2 and predictions.weights is None:
+        every = cells_of_classes(predictions, edges)
+        return tuple(_fit_named(fit, cells, predictions, k) for k, cells in enumerate(every))
     scores = inputs.by_class(LOOKS[look], predictions, floor)
     labels, weights = predictions.labels, predictions.weights
     assert labels is not None
