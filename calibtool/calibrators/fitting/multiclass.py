@@ -21,6 +21,7 @@ from calibtool.calibrators.multiclass_curves import Curves, top_scores
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.metrics.cells import Cells
+from calibtool.parallel import cores, ordered
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
@@ -113,7 +114,12 @@ def _of_classes(
         cells = _cells(scores[k], labels == k, weights, coarse)
         return _fit_named(fit, cells, predictions, None if classes == 2 else k)
 
-    return tuple(fit_class(k) for k in (range(1, 2) if classes == 2 else range(classes)))
+    if classes == 2:
+        return (fit_class(1),)
+    step = max(1, inputs.WIDE // len(labels))  # classes that a thread takes at a time
+    shares = [range(low, min(low + step, classes)) for low in range(0, classes, step)]
+    fits = ordered(lambda share: [fit_class(k) for k in share], shares, cores())
+    return tuple(curve for some in fits for curve in some)
 
 
 def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse | None) -> Cells:
@@ -123,20 +129,21 @@ def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse |
     """
     if coarse is None or not outcome.any():
         return Cells.from_rows(score, outcome, weights)
-    above = score >= coarse(score, outcome)
-    low = np.flatnonzero(~above)
-    if len(low) < 2 or len(low) == len(score):
+    is_above = score >= coarse(score, outcome)
+    # positions, since a mask that changes often is slow to follow
+    above, low = np.flatnonzero(is_above), np.flatnonzero(~is_above)
+    if len(low) < 2 or not len(above):
         return Cells.from_rows(score, outcome, weights)
-    rest = Cells.from_rows(
-        score[above], outcome[above], None if weights is None else weights[above]
-    )
-    below, ones = score[low], outcome[low]
+    above_outcome = outcome[above]
+    rest = Cells.from_rows(score[above], above_outcome, None if weights is None else weights[above])
+    below = score[low]
     lowest: tuple[Any, ...]  # the single cell: its end, weight, score mass and outcome mass
     if weights is None:
-        lowest = (below.max(), len(low), below.sum(dtype=np.float64), np.count_nonzero(ones))
+        hits = np.count_nonzero(outcome) - np.count_nonzero(above_outcome)
+        lowest = (below.max(), len(low), below.sum(dtype=np.float64), hits)
     else:
         mass = weights[low]
-        lowest = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ ones)
+        lowest = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ outcome[low])
     fields = (rest.at, rest.n, rest.p, rest.y)
     return Cells(*(np.append(x, y).astype(y.dtype) for x, y in zip(lowest, fields, strict=True)))
 
