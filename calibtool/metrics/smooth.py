@@ -45,6 +45,8 @@ GROW = 4
 FINEST, COARSE_FINEST = 2**20, 2**14
 # Values worked on at a time: 4 MB per array.
 BATCH = 2**19
+# Cells worked on at a time: fresh pages of memory for all of them cost more than the arithmetic.
+PART = 2**13
 
 # Scores are kept this far off 0 and 1 before the logit, as in the authors' package (relplot).
 EDGE = 1e-3
@@ -173,12 +175,15 @@ def _on_unit_line(score: Array, room: float, kernel: Kernel) -> tuple[Array, flo
 def _fixed_point(position: Array, residual: Array, length: float, *, coarse: bool) -> Array:
     """Return the bandwidth at which the smoothed error equals it, for each row of residuals."""
     nodes, tolerance = (COARSE_NODES, COARSE_TOLERANCE) if coarse else (NODES, TOLERANCE)
-    size = np.abs(residual)
-    answer = size.sum(-1)  # an upper bound: smoothing cancels, it never adds
+    answer, squares = np.zeros(len(residual)), np.zeros(len(residual))
+    for part in _parts(residual.shape[-1]):
+        size = np.abs(residual[:, part])
+        answer += size.sum(-1)  # an upper bound: smoothing cancels, it never adds
+        squares += np.square(size, out=size).sum(-1)
     # Start from the net gap, which no smoothing cancels, or from what noise alone comes to:
     # residuals of random sign, smoothed at s, have the variance sum r^2 / (2 sqrt(pi) s) at each
     # point, whose mean absolute value sqrt(2 / pi) sd equals s at s^3 = sum r^2 / pi^1.5.
-    noise = (0.18 * np.square(size, out=size).sum(-1)) ** (1 / 3)
+    noise = (0.18 * squares) ** (1 / 3)
     guess = np.minimum(np.maximum(np.abs(residual.sum(-1)), noise), answer)
     grid, last = (COARSE_GRID, COARSE_FINEST) if coarse else (GRID, FINEST)
     grid *= GROW if length > 1 else 1  # the logit line is longer
@@ -190,7 +195,8 @@ def _fixed_point(position: Array, residual: Array, length: float, *, coarse: boo
         # the finest grid is used below its resolution too: there is no finer one
         finest = length * (1 if grid >= last else nodes) / grid
         for rows in _batches(open_, grid):
-            waves = _cosines(position, residual[rows], grid)
+            some = residual if len(rows) == len(residual) else residual[rows]
+            waves = _cosines(position, some, grid)
             answer[rows] = _solve(waves, guess[rows], length, finest, tolerance, fit=not coarse)
         open_ = open_[answer[open_] < finest] if grid < last else open_[:0]
         grid *= GROW
@@ -254,25 +260,26 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
 
     A non-uniform fast Fourier transform: each residual is laid on the four nearest nodes as a cubic
     B-spline, the nodes are transformed, and the spectrum of the spline is divided out. The relative
-    error at bandwidth s is below (1 / (pi grid s))^4 / 3. The residuals are overwritten.
+    error at bandwidth s is below (1 / (pi grid s))^4 / 3.
     """
     from scipy.fft import dct
 
-    f = position * grid
-    node = f.astype(np.int32)
-    np.minimum(node, grid - 1, out=node)
-    f -= node
-    # Cells are in order, so that those between the same two nodes are runs: summing a run is fast.
-    starts = changes(node)
-    runs = (node[starts] + grid * np.arange(len(residual))[:, None]).ravel()
-    # The shares are cubic polynomials of f, so that sums of r, r f, r f^2 and r f^3 over the cells
-    # between two nodes give the shares of all nodes.
-    moments = []
-    for power in range(4):
-        if power:
-            residual *= f
-        sums = np.add.reduceat(residual, starts, axis=1).ravel()
-        moments.append(np.bincount(runs, sums, grid * len(residual)).reshape(-1, grid))
+    # Sums of r, r f, r f^2 and r f^3 over the cells between two nodes give the shares of all nodes,
+    # which are cubic polynomials of f.
+    moments = np.zeros((4, len(residual) * grid))
+    for part in _parts(len(position)):
+        f = position[part] * grid
+        node = f.astype(np.int32)
+        np.minimum(node, grid - 1, out=node)
+        f -= node
+        # Cells are in order, so that those between two nodes are runs: summing a run is fast.
+        starts = changes(node)
+        runs = (node[starts] + grid * np.arange(len(residual))[:, None]).ravel()
+        r = residual[:, part]
+        for power, moment in enumerate(moments):
+            r = r * f if power else r
+            np.add.at(moment, runs, np.add.reduceat(r, starts, axis=1).ravel())
+    moments = moments.reshape(4, -1, grid)
     laid = np.zeros((len(residual), grid + 3))  # with a node beyond each end
     for step, shares in enumerate(SPLINE):
         laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, moments, strict=True) if c)
@@ -314,6 +321,12 @@ def _error(waves: Array, bandwidth: Array, length: float, grid: int) -> Array:
     correction = np.bincount(row, jump / 6 - a * b / jump, len(waves))
     np.abs(smooth, out=smooth)
     return np.asarray((smooth.sum(-1) - (smooth[:, 0] + smooth[:, -1]) / 2 + correction) / grid)
+
+
+def _parts(cells: int) -> Iterator[slice]:
+    """Yield slices of the cells, a few at a time."""
+    for low in range(0, cells, PART):
+        yield slice(low, low + PART)
 
 
 def _batches(rows: Array, width: int | None = None) -> Iterator[Array]:
