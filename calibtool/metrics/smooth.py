@@ -279,10 +279,10 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
         for power, moment in enumerate(moments):
             r = r * f if power else r
             np.add.at(moment, runs, np.add.reduceat(r, starts, axis=1).ravel())
-    moments = moments.reshape(4, -1, grid)
+    of_rows = moments.reshape(4, -1, grid)
     laid = np.zeros((len(residual), grid + 3))  # with a node beyond each end
     for step, shares in enumerate(SPLINE):
-        laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, moments, strict=True) if c)
+        laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, of_rows, strict=True) if c)
     laid[:, 2] += laid[:, 0]  # cosines are even about both ends: fold the nodes beyond them back
     laid[:, -3] += laid[:, -1]
     inner = laid[:, 1:-1]
