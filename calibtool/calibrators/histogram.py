@@ -50,6 +50,7 @@ def fit(
     [0.6, 0.6, 0.6, 0.333333]
     """
     require_bins(bins)
+    equal = binning == "equal-width"
     return fit_curves(
         "histogram",
         predictions,
@@ -58,7 +59,8 @@ def fit(
         multiclass=multiclass,
         options={"bins": bins, "binning": binning, "smoothing": smoothing},
         # rows below 1 / bins are all in the first bin
-        coarse=(lambda score, outcome: 1 / bins) if binning == "equal-width" else None,
+        coarse=(lambda score, outcome: 1 / bins) if equal else None,
+        edges=np.arange(1, bins + 1) / bins if equal and bins > 1 else None,
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from calibtool.calibrators import inputs
-from calibtool.calibrators.curves import CURVES, Curve, floor_from
+from calibtool.calibrators.class_bins import placed
+from calibtool.calibrators.curves import CURVES, Curve, Steps, floor_from
 from calibtool.calibrators.inputs import LOOKS
 from calibtool.calibrators.maps import shares_from
 from calibtool.data.files.document import Entry
@@ -52,11 +54,23 @@ class Curves:
     def __call__(self, block: Predictions) -> Predictions:
         if self.on_top:
             return inputs.same_form(block, self._of_top(block))
+        if self._bins is not None:
+            return inputs.same_form(block, placed(block, *self._bins, self.prior))
         values = self.by_class(block)
         total = values.sum(axis=0)
         empty = np.flatnonzero(total == 0)
         values[:, empty], total[empty] = self.prior[:, None], 1
         return inputs.same_form(block, inputs.turned(values, total))
+
+    @cached_property
+    def _bins(self) -> tuple[Array, Array] | None:
+        """The edges that all curves share, and the (K, B) values, where they are such steps."""
+        steps = [curve for curve in self.curves if isinstance(curve, Steps)]
+        if len(steps) < len(self.prior) or len(steps) < 3 or not len(steps[0].edges):
+            return None
+        if not all(np.array_equal(curve.edges, steps[0].edges) for curve in steps):
+            return None
+        return steps[0].edges, np.stack([curve.values for curve in steps])
 
     def by_class(self, block: Predictions) -> Array:
         """Return (K, n): the value of each class's curve, before rows are made to sum to 1."""

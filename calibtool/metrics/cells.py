@@ -100,12 +100,17 @@ class Cells:
         """
         integer = np.dtype(f"u{score.dtype.itemsize}").type
         # adding 0 turns -0.0, whose sign bit is set, into 0.0
-        keys = ((score + score.dtype.type(0)).view(integer) << integer(1)) | outcome
+        keys = (score + score.dtype.type(0)).view(integer)
+        keys <<= integer(1)
+        keys |= outcome
         keys.sort()
-        at, hit = (keys >> integer(1)).view(score.dtype), (keys & integer(1)).astype(np.float64)
+        hit = (keys & integer(1)).astype(np.float64)
+        keys >>= integer(1)
+        at = keys.view(score.dtype)
+        if (keys[1:] != keys[:-1]).all():
+            p = at.astype(np.float64, copy=False)
+            return cls(at, np.ones(len(at)), p, hit, np.ones(1))
         starts = changes(at)
-        if len(starts) == len(at):
-            return cls(at, np.ones(len(at)), at.astype(np.float64), hit, np.ones(1))
         n = lengths(starts, len(at))
         at = at[starts]
         y = np.add.reduceat(hit, starts)
@@ -190,8 +195,12 @@ class Cells:
         """
 
         def compute() -> Array:
-            n, p = self._mass(), self.p.sum(axis=tuple(range(self.p.ndim - 1)))
-            at = np.divide(p, n, out=self.at.astype(np.float64), where=n > 0)
+            n, p = self._mass(), _over_leading(self.p)
+            some = n > 0
+            # a quotient of all is much faster than one of some
+            at = (
+                p / n if some.all() else np.divide(p, n, out=self.at.astype(np.float64), where=some)
+            )
             at.flags.writeable = False  # of whoever asks
             return at
 
@@ -227,7 +236,7 @@ class Cells:
 
     def _mass(self) -> Array:
         """Return the weight of each cell over all leading axes, (C,)."""
-        return np.asarray(self.n.sum(axis=tuple(range(self.n.ndim - 1))))
+        return _over_leading(self.n)
 
     @property
     def total(self) -> Array:
@@ -320,6 +329,11 @@ def common_divisor(weights: Array) -> float | None:
         if divisor < smallest / COPIES * (1 - ROUNDING):
             return None
     return divisor
+
+
+def _over_leading(values: Array) -> Array:
+    """Return the sums over all axes but the last."""
+    return values if values.ndim == 1 else values.sum(axis=tuple(range(values.ndim - 1)))
 
 
 def _shares(a: Array, b: Array) -> Array:

@@ -20,17 +20,23 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.metrics.cells import Cells, same_shift
+from calibtool.metrics.cells import Cells, changes, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
 
 # One data set is solved to TOLERANCE, replicates (many, and noisy anyway) to COARSE_TOLERANCE.
 TOLERANCE, COARSE_TOLERANCE = 1e-7, 1e-5
 # Fewest grid intervals per bandwidth. They keep the relative error of `_cosines`, at most
-# (1 / (pi nodes))^4 / 3, at 5e-8 and 1.3e-5: as small as the tolerances. A grid of M intervals
-# resolves bandwidths down to NODES / M.
-NODES, COARSE_NODES = 16, 4
-# Intervals of the first grid, which resolves bandwidths from 0.004: most errors need no other.
+# (1 / (pi nodes))^4 / 3, at 8e-7 and 1.3e-5; that of an error of s is s times as large. A grid of M
+# intervals resolves bandwidths down to NODES / M.
+NODES, COARSE_NODES = 8, 4
+# The error of one data set is evaluated at this many nodes per bandwidth and up to twice as many,
+# but at no more than two nodes per interval of the grid: a wide kernel leaves few waves, for which
+# few nodes do. With so many, a kink of |f| costs less than 1e-8.
+SAMPLED = 16
+# The damping exp(-x^2 / 2) is 0 in float64 from this x on.
+DAMPED = 38.7
+# Intervals of the first grid, which resolves bandwidths from 0.002: most errors need no other.
 # LEAST is the smallest grid that the first one is reduced to where the error is plainly larger.
 GRID, COARSE_GRID, LEAST = 4096, 1024, 256
 # A grid that does not resolve the answer is refined by this factor, up to the finest grid. That one
@@ -39,6 +45,8 @@ GROW = 4
 FINEST, COARSE_FINEST = 2**20, 2**14
 # Values worked on at a time: 4 MB per array.
 BATCH = 2**19
+# Cells worked on at a time: fresh pages of memory for all of them cost more than the arithmetic.
+PART = 2**13
 
 # Scores are kept this far off 0 and 1 before the logit, as in the authors' package (relplot).
 EDGE = 1e-3
@@ -85,7 +93,8 @@ def smece(cells: Cells, *, kernel: Kernel = "reflected") -> Array:
         position, length = _on_unit_line(score, room, kernel)
         for rows in _batches(np.flatnonzero(reach == room), flat.shape[-1]):
             coarse = residual.ndim > 1
-            errors[rows] = _fixed_point(position, flat[rows], length, coarse=coarse)
+            some = flat if len(rows) == len(flat) else flat[rows]
+            errors[rows] = _fixed_point(position, some, length, coarse=coarse)
     return errors.reshape(residual.shape[:-1])
 
 
@@ -114,12 +123,13 @@ def smoothed(
     # cells and points together, so that one line covers both
     both = np.concatenate([cells.centres(), at])
     position, length = _on_unit_line(both, REACH * bandwidth, kernel)
-    nodes = COARSE_NODES if cells.n.ndim > 1 else NODES
+    nodes = COARSE_NODES if cells.n.ndim > 1 else 2 * NODES
     finest = COARSE_FINEST if cells.n.ndim > 1 else FINEST
     grid = int(min(2 ** np.ceil(np.log2(max(nodes * length / bandwidth, 256))), finest))
     out = np.empty((len(flat), len(at)))
     for part in _batches(np.arange(len(flat)), grid):
-        smooth = _damped(_cosines(position[: -len(at)], flat[part], grid), bandwidth / length)
+        waves = _cosines(position[: -len(at)], flat[part], grid)
+        smooth = _damped(waves, bandwidth / length, grid)
         out[part] = _interpolate(smooth, position[-len(at) :] * grid) / length
     density, gap = out.reshape(*rows.shape[:-1], len(at))
     occupied = density > 1e-9 * density.max(axis=-1, keepdims=True)  # below, both are rounding
@@ -165,38 +175,55 @@ def _on_unit_line(score: Array, room: float, kernel: Kernel) -> tuple[Array, flo
 def _fixed_point(position: Array, residual: Array, length: float, *, coarse: bool) -> Array:
     """Return the bandwidth at which the smoothed error equals it, for each row of residuals."""
     nodes, tolerance = (COARSE_NODES, COARSE_TOLERANCE) if coarse else (NODES, TOLERANCE)
-    answer = np.abs(residual).sum(-1)  # an upper bound: smoothing cancels, it never adds
+    answer, squares = np.zeros(len(residual)), np.zeros(len(residual))
+    for part in _parts(residual.shape[-1]):
+        size = np.abs(residual[:, part])
+        answer += size.sum(-1)  # an upper bound: smoothing cancels, it never adds
+        squares += np.square(size, out=size).sum(-1)
     # Start from the net gap, which no smoothing cancels, or from what noise alone comes to:
     # residuals of random sign, smoothed at s, have the variance sum r^2 / (2 sqrt(pi) s) at each
     # point, whose mean absolute value sqrt(2 / pi) sd equals s at s^3 = sum r^2 / pi^1.5.
-    noise = (0.18 * np.square(residual).sum(-1)) ** (1 / 3)
+    noise = (0.18 * squares) ** (1 / 3)
     guess = np.minimum(np.maximum(np.abs(residual.sum(-1)), noise), answer)
     grid, last = (COARSE_GRID, COARSE_FINEST) if coarse else (GRID, FINEST)
     grid *= GROW if length > 1 else 1  # the logit line is longer
-    # one data set whose guessed bandwidth spans 8 times as many intervals as are needed
-    while not coarse and grid > LEAST and grid * guess[0] > 8 * NODES * length:
+    # one data set whose guessed bandwidth spans 3 times as many intervals as are needed
+    while not coarse and grid > LEAST and grid * guess[0] > 3 * NODES * length:
         grid //= 2
     open_ = np.flatnonzero(answer > tolerance)
     while len(open_):
         # the finest grid is used below its resolution too: there is no finer one
         finest = length * (1 if grid >= last else nodes) / grid
         for rows in _batches(open_, grid):
-            waves = _cosines(position, residual[rows], grid)
-            answer[rows] = _solve(waves, guess[rows], length, finest, tolerance)
+            some = residual if len(rows) == len(residual) else residual[rows]
+            waves = _cosines(position, some, grid)
+            answer[rows] = _solve(waves, guess[rows], length, finest, tolerance, fit=not coarse)
         open_ = open_[answer[open_] < finest] if grid < last else open_[:0]
         grid *= GROW
     return answer
 
 
-def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: float) -> Array:
+def _solve(
+    waves: Array, start: Array, length: float, finest: float, tolerance: float, *, fit: bool
+) -> Array:
     """Return the root of error(s) - s for each row (regula falsi, Illinois rule).
 
     The error falls as s grows, so that the root lies between any s and error(s). Where it lies
     below `finest`, which this grid cannot resolve, the answer is the error at `finest`, below it.
+    With `fit`, the error of one row is evaluated at as many nodes as its bandwidth needs. Several
+    rows share the grid of the waves, so that the result of one depends on no other row.
     """
+
+    def error(waves: Array, s: Array) -> Array:
+        nodes = 2 * grid if fit else grid
+        while fit and nodes > LEAST and nodes * s[0] >= 2 * SAMPLED * length:
+            nodes //= 2
+        return _error(waves, s, length, nodes)
+
+    grid = waves.shape[-1] - 1
     start = np.maximum(start, finest)
-    other = np.maximum(_error(waves, start, length), finest)
-    gap, other_gap = other - start, _error(waves, other, length) - other
+    other = np.maximum(error(waves, start), finest)
+    gap, other_gap = other - start, error(waves, other) - other
     low, high = np.minimum(start, other), np.maximum(start, other)
     below = np.where(start < other, gap, other_gap)
     above = np.where(start < other, other_gap, gap)
@@ -209,7 +236,7 @@ def _solve(waves: Array, start: Array, length: float, finest: float, tolerance: 
             break
         a, b, fa, fb = low[busy], high[busy], below[busy], above[busy]
         s = np.clip((a * fb - b * fa) / (fb - fa), a, b)
-        value = _error(waves[busy] if len(busy) < len(waves) else waves, s, length) - s
+        value = error(waves[busy] if len(busy) < len(waves) else waves, s) - s
         side = np.sign(value)
         # Illinois: an end that stays twice in a row counts half, or it would never move
         again = side == last_side[busy]
@@ -237,20 +264,25 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     """
     from scipy.fft import dct
 
-    at = position * grid
-    node = np.minimum(at.astype(np.int32), grid - 1)
-    f = at - node
-    first = (node + grid * np.arange(len(residual))[:, None]).ravel()
-    # The shares are cubic polynomials of f, so that sums of r, r f, r f^2 and r f^3 over the cells
-    # between two nodes give the shares of all nodes.
-    moments = []
-    for _ in range(4):
-        sums = np.bincount(first, residual.ravel(), grid * len(residual))
-        moments.append(sums.reshape(-1, grid))
-        residual = residual * f
+    # Sums of r, r f, r f^2 and r f^3 over the cells between two nodes give the shares of all nodes,
+    # which are cubic polynomials of f.
+    moments = np.zeros((4, len(residual) * grid))
+    for part in _parts(len(position)):
+        f = position[part] * grid
+        node = f.astype(np.int32)
+        np.minimum(node, grid - 1, out=node)
+        f -= node
+        # Cells are in order, so that those between two nodes are runs: summing a run is fast.
+        starts = changes(node)
+        runs = (node[starts] + grid * np.arange(len(residual))[:, None]).ravel()
+        r = residual[:, part]
+        for power, moment in enumerate(moments):
+            r = r * f if power else r
+            np.add.at(moment, runs, np.add.reduceat(r, starts, axis=1).ravel())
+    of_rows = moments.reshape(4, -1, grid)
     laid = np.zeros((len(residual), grid + 3))  # with a node beyond each end
     for step, shares in enumerate(SPLINE):
-        laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, moments, strict=True) if c)
+        laid[:, step : step + grid] += sum(c * m for c, m in zip(shares, of_rows, strict=True) if c)
     laid[:, 2] += laid[:, 0]  # cosines are even about both ends: fold the nodes beyond them back
     laid[:, -3] += laid[:, -1]
     inner = laid[:, 1:-1]
@@ -258,20 +290,21 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     return np.asarray(dct(inner, type=1) / _spectrum(grid))
 
 
-def _damped(waves: Array, bandwidth: Array | float) -> Array:
+def _damped(waves: Array, bandwidth: Array | float, grid: int) -> Array:
     """Return what the waves sum to at the nodes, (R, grid + 1), smoothed by a Gaussian.
 
     The bandwidth is in units of the line; an array has one per row.
     """
     from scipy.fft import dct
 
-    k = np.pi * np.arange(waves.shape[-1])
-    return np.asarray(
-        dct(waves * np.exp(-0.5 * np.square(bandwidth * k)), type=1, overwrite_x=True)
-    )
+    # the waves that are left
+    few = min(waves.shape[-1], grid + 1, int(DAMPED / np.pi / float(np.min(bandwidth))) + 2)
+    k = np.pi * np.arange(few)
+    damped = waves[..., :few] * np.exp(-0.5 * np.square(bandwidth * k))
+    return np.asarray(dct(damped, type=1, n=grid + 1, overwrite_x=True))
 
 
-def _error(waves: Array, bandwidth: Array, length: float) -> Array:
+def _error(waves: Array, bandwidth: Array, length: float, grid: int) -> Array:
     """Return the integral over [0, 1] of |the smoothed residuals|, with one bandwidth per row.
 
     The trapezoidal rule is accurate where the function is smooth (its slope is 0 at both ends, by
@@ -280,14 +313,20 @@ def _error(waves: Array, bandwidth: Array, length: float) -> Array:
     a b / (a + b) less than the rule. The smooth parts on both sides of the kink end there with the
     slopes -(a + b) and a + b, for which the Euler-Maclaurin formula adds (a + b) / 6.
     """
-    grid = waves.shape[-1] - 1
-    smooth = _damped(waves, bandwidth[:, None] / length)
-    row, at = np.nonzero(np.signbit(smooth[:, 1:]) != np.signbit(smooth[:, :-1]))
+    smooth = _damped(waves, bandwidth[:, None] / length, grid)
+    negative = np.signbit(smooth)
+    row, at = np.divmod(np.flatnonzero(negative[:, 1:] != negative[:, :-1]), grid)
     a, b = np.abs(smooth[row, at]), np.abs(smooth[row, at + 1])
     jump = np.maximum(a + b, np.finfo(np.float64).tiny)
     correction = np.bincount(row, jump / 6 - a * b / jump, len(waves))
     np.abs(smooth, out=smooth)
     return np.asarray((smooth.sum(-1) - (smooth[:, 0] + smooth[:, -1]) / 2 + correction) / grid)
+
+
+def _parts(cells: int) -> Iterator[slice]:
+    """Yield slices of the cells, a few at a time."""
+    for low in range(0, cells, PART):
+        yield slice(low, low + PART)
 
 
 def _batches(rows: Array, width: int | None = None) -> Iterator[Array]:

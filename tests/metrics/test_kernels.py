@@ -151,6 +151,15 @@ def test_smece_is_the_root_that_brent_finds():
     assert float(smece(cells)) == pytest.approx(root, abs=2e-6)
 
 
+@pytest.mark.parametrize("kernel", ["reflected", "logit"])
+@pytest.mark.parametrize("name", DATA)
+def test_smece_at_as_many_nodes_as_it_needs_is_that_at_all(name, kernel, monkeypatch):
+    value = float(smece(DATA[name], kernel=kernel))
+    monkeypatch.setattr(smooth, "SAMPLED", 2**20)
+    monkeypatch.setattr(smooth, "NODES", 64)
+    assert float(smece(DATA[name], kernel=kernel)) == pytest.approx(value, abs=1.5e-7)
+
+
 def test_replicates_of_smece_are_close_to_it_one_at_a_time():
     many = replicates(DATA["calibrated"], 20)
     for kernel in ("reflected", "logit"):

@@ -12,6 +12,7 @@ import numpy as np
 
 from calibtool.calibrators import inputs
 from calibtool.calibrators.calibrator import Calibrator, finish, name_of, require_fit
+from calibtool.calibrators.class_bins import cells_of_classes
 from calibtool.calibrators.curves import Curve
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.fitting.fit_cells import fit_to_cells
@@ -20,6 +21,7 @@ from calibtool.calibrators.multiclass_curves import Curves, top_scores
 from calibtool.data.predictions import Predictions
 from calibtool.errors import FitError
 from calibtool.metrics.cells import Cells
+from calibtool.parallel import cores, ordered
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 
@@ -40,6 +42,7 @@ def fit_curves(
     multiclass: Multiclass,
     options: dict[str, Any],
     coarse: Coarse | None = None,
+    edges: Array | None = None,
 ) -> Calibrator:
     """Fit a binary calibrator to the classes of predictions, or of a summary.
 
@@ -52,6 +55,8 @@ def fit_curves(
         options: of the fit, for its record.
         coarse: maps scores and outcomes to the score below which all rows may be one cell without
             changing the curve. With many classes, these are most rows of each class.
+        edges: upper edges of bins of probabilities, two or more, where the curve depends on nothing
+            but how many rows and positives each bin holds.
 
     Raises FitError if a curve cannot be fitted, or if the calibrator would be too large.
     """
@@ -65,7 +70,7 @@ def fit_curves(
     if multiclass in ("top-label", "confidence"):
         curves = _of_top(predictions, fit, look, floor, multiclass, notes)
     else:
-        curves = _of_classes(predictions, fit, look, floor, multiclass, classes, coarse)
+        curves = _of_classes(predictions, fit, look, floor, multiclass, classes, coarse, edges)
     fitted_map = Curves(multiclass, curves, floor, class_shares(predictions))
     if fitted_map.count() > MAX_NUMBERS:
         raise FitError(
@@ -90,8 +95,12 @@ def _of_classes(
     multiclass: str,
     classes: int,
     coarse: Coarse | None,
+    edges: Array | None,
 ) -> tuple[Curve, ...]:
     """Return the curves of one-vs-rest, K or 1 for two classes, or the one that all share."""
+    if edges is not None and multiclass != "shared" and classes > 2 and predictions.weights is None:
+        every = cells_of_classes(predictions, edges)
+        return tuple(_fit_named(fit, cells, predictions, k) for k, cells in enumerate(every))
     scores = inputs.by_class(LOOKS[look], predictions, floor)
     labels, weights = predictions.labels, predictions.weights
     assert labels is not None
@@ -105,7 +114,12 @@ def _of_classes(
         cells = _cells(scores[k], labels == k, weights, coarse)
         return _fit_named(fit, cells, predictions, None if classes == 2 else k)
 
-    return tuple(fit_class(k) for k in (range(1, 2) if classes == 2 else range(classes)))
+    if classes == 2:
+        return (fit_class(1),)
+    step = max(1, inputs.WIDE // len(labels))  # classes that a thread takes at a time
+    shares = [range(low, min(low + step, classes)) for low in range(0, classes, step)]
+    fits = ordered(lambda share: [fit_class(k) for k in share], shares, cores())
+    return tuple(curve for some in fits for curve in some)
 
 
 def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse | None) -> Cells:
@@ -115,20 +129,21 @@ def _cells(score: Array, outcome: Array, weights: Array | None, coarse: Coarse |
     """
     if coarse is None or not outcome.any():
         return Cells.from_rows(score, outcome, weights)
-    above = score >= coarse(score, outcome)
-    low = np.flatnonzero(~above)
-    if len(low) < 2 or len(low) == len(score):
+    is_above = score >= coarse(score, outcome)
+    # positions, since a mask that changes often is slow to follow
+    above, low = np.flatnonzero(is_above), np.flatnonzero(~is_above)
+    if len(low) < 2 or not len(above):
         return Cells.from_rows(score, outcome, weights)
-    rest = Cells.from_rows(
-        score[above], outcome[above], None if weights is None else weights[above]
-    )
-    below, ones = score[low], outcome[low]
+    above_outcome = outcome[above]
+    rest = Cells.from_rows(score[above], above_outcome, None if weights is None else weights[above])
+    below = score[low]
     lowest: tuple[Any, ...]  # the single cell: its end, weight, score mass and outcome mass
     if weights is None:
-        lowest = (below.max(), len(low), below.sum(dtype=np.float64), np.count_nonzero(ones))
+        hits = np.count_nonzero(outcome) - np.count_nonzero(above_outcome)
+        lowest = (below.max(), len(low), below.sum(dtype=np.float64), hits)
     else:
         mass = weights[low]
-        lowest = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ ones)
+        lowest = (below.max(), mass.sum(), mass @ below.astype(np.float64), mass @ outcome[low])
     fields = (rest.at, rest.n, rest.p, rest.y)
     return Cells(*(np.append(x, y).astype(y.dtype) for x, y in zip(lowest, fields, strict=True)))
 
