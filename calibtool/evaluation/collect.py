@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -81,7 +82,7 @@ def collect(
             if sample is not None:
                 samples[k].append(sample)
             if draws is not None and part.low_probs is not None:
-                lows[k] = _add_lows(lows[k], part, start, draws)
+                lows[k] = _add_lows(lows[k], part, start, draws, threads)
                 part.low_probs = None  # N x K numbers: not more than a block of them is held
             part.row = part.row + start
             reduced[k].append(part)
@@ -167,7 +168,7 @@ def resample(
     return sums[sums[:, 0] > 0]  # with a few rows, a replicate may draw none of them
 
 
-def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Array:
+def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws, threads: int) -> Array:
     """Add a block to the sums, by replicate or by unit, of entries that are not kept one by one.
 
     Products are summed on a grid so that their order changes no digit; what rounding to the grid
@@ -191,11 +192,16 @@ def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Ar
             some = single[:, of_some]
             grid = on_grid(some, len(single), largest)
             lost = np.add.reduce(some - grid, axis=0, dtype=np.float64) / len(single)
-            for group in draws.groups:
-                drawn = draws.weights(start + low, start + low + len(single), group)
-                total = drawn.sum(axis=0, dtype=np.float64)[:, None]
-                lows[group, of_some] += drawn.T @ grid + total * lost
+            add = partial(_add_low, lows[:, of_some], grid, lost, start + low, draws)
+            list(ordered(add, draws.groups, threads))
     return lows
+
+
+def _add_low(lows: Array, grid: Array, lost: Array, start: int, draws: Draws, group: slice) -> None:
+    """Add some rows' sums in one group of replicates."""
+    drawn = draws.weights(start, start + len(grid), group)
+    total = drawn.sum(axis=0)[:, None]  # whole numbers: exact in float32
+    lows[group] += drawn.T @ grid + total * lost
 
 
 def of_units(sums: Array, draws: Draws) -> Array:
