@@ -301,7 +301,7 @@ def _by_cell(
             yield (
                 low,
                 high,
-                {k: _sparse(cell, source, v, shape) for k, v in enumerate(values) if exact[k]},
+                {k: sparse_sums(cell, source, v, shape) for k, v in enumerate(values) if exact[k]},
                 {
                     k: Targets(cell, source, [v], size, at_once=len(cell))
                     for k, v in enumerate(values)
@@ -317,7 +317,7 @@ def whole(values: Array) -> bool:
     return bool(np.abs(values).max(initial=0) <= most and (np.rint(values) == values).all())
 
 
-def _sparse(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
+def sparse_sums(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
     """Return the sparse matrix whose product with drawn weights are the sums by target."""
     from scipy.sparse import csr_array
 

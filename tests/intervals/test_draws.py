@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.evaluation import one_vs_rest
+from calibtool.evaluation import collect, one_vs_rest
 from calibtool.intervals import draws as module
 from calibtool.intervals.draws import Draws, drawn_sums
 
@@ -68,3 +68,23 @@ def test_class_views_sum_entries_in_parts(cluster, monkeypatch):
     at_once = found()
     monkeypatch.setattr(one_vs_rest, "_AT_ONCE", 7)
     np.testing.assert_allclose(found(), at_once, rtol=1e-3)  # of float32
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bins_of_many_rows_are_summed_as_those_of_few(weighted, monkeypatch):
+    rng = np.random.default_rng(2)
+    score = rng.random(ROWS)
+    weights = rng.gamma(2, 1, ROWS) if weighted else None
+    rows = ct.Predictions.from_probs(score, rng.random(ROWS) < score, weights=weights)
+
+    def found():
+        report = ct.evaluate(rows, "brier,ece,ece(view=top),ada-ece", resamples=100)
+        return [(each.low, each.high, each.error) for each in report.estimates]
+
+    one_by_one = found()
+    made = []
+    sparse = collect.sparse_sums
+    monkeypatch.setattr(collect, "MANY", 0)
+    monkeypatch.setattr(collect, "sparse_sums", lambda *args: made.append(args) or sparse(*args))
+    assert found() == one_by_one  # to the last digit
+    assert len(made) == 2  # of 8,192 rows, and of the rest
