@@ -7,6 +7,7 @@ import numpy as np
 from calibtool.data.rows import Rows
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.collect import InBins
 from calibtool.evaluation.measurement import (
     Finish,
     Measurement,
@@ -51,15 +52,8 @@ class BinnedErrors:
         if key not in self._columns:
             bin_of = locate(score, edges)
             residual = outcome - score.astype(np.float64)
-
-            def build(part: slice) -> Array:
-                out = np.zeros((part.stop - part.start, 2 * bins))
-                row = np.arange(len(out))
-                out[row, bin_of[part]] = residual[part]
-                out[row, bins + bin_of[part]] = 1
-                return out
-
-            self._columns[key] = self.plan.note(2 * bins, build)
+            columns = InBins(bin_of, residual, bins)
+            self._columns[key] = self.plan.note_bins(columns)
         at = self._columns[key]
         self.shared.want(key)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply
 from calibtool.data.rows import Rows
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.intervals.draws import UNITS, Draws, on_grid, sum_by
+from calibtool.intervals.draws import UNITS, Draws, on_grid, sparse_sums, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
@@ -22,6 +24,9 @@ _CHUNK = 8 * BLOCK
 # Classes whose replicates are summed in one matrix product: with 1,024 rows, 8 MB. Weights may be
 # drawn once more for each part of the classes, a tenth of the time of its product.
 _COLUMNS = 1 << 11
+# Rows from which on columns of bins are summed by a sparse matrix. Fewer take hardly longer one by
+# one than the 0.15 s of importing scipy.
+MANY = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +86,7 @@ def collect(
             if sample is not None:
                 samples[k].append(sample)
             if draws is not None and part.low_probs is not None:
-                lows[k] = _add_lows(lows[k], part, start, draws)
+                lows[k] = _add_lows(lows[k], part, start, draws, threads)
                 part.low_probs = None  # N x K numbers: not more than a block of them is held
             part.row = part.row + start
             reduced[k].append(part)
@@ -129,12 +134,36 @@ def _concatenated(parts: Sequence[Predictions]) -> Predictions:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class InBins:
+    """Columns of bins, which are 0 in all rows but their own: residuals, then a 1 for each row.
+
+    Attributes:
+        where: (N,) the bin of each row.
+        residual: (N,) float64.
+        bins: how many bins there are; twice as many columns.
+    """
+
+    where: Array
+    residual: Array
+    bins: int
+
+    def dense(self, at: slice) -> Array:
+        """Return the columns of a slice of rows, (n, 2 * bins)."""
+        where, row = self.where[at], np.arange(at.stop - at.start)
+        out = np.zeros((len(row), 2 * self.bins))
+        out[row, where] = self.residual[at]
+        out[row, self.bins + where] = 1
+        return out
+
+
 def resample(
     columns: Callable[[slice], Array],
     draws: Draws,
     threads: int,
     weights: Array | None,
     tick: Callable[[float], None],
+    binned: Sequence[InBins] = (),
 ) -> Array:
     """Return bootstrap replicates of the sums of any per-row columns: (R, C) float64. Replicates
     that draw no weight at all are left out.
@@ -146,17 +175,25 @@ def resample(
         threads: how many chunks to work on at a time.
         weights: (N,) row weights, which multiply the columns, or None.
         tick: called with the share that is done.
+        binned: more columns, which come after the others.
     """
+    sparse = not draws.grouped and draws.rows >= MANY
     slices = [slice(low, min(low + _CHUNK, draws.rows)) for low in range(0, draws.rows, _CHUNK)]
 
     def work(at: slice) -> Array:
         x = columns(at)
+        if not sparse and binned:
+            x = np.concatenate([x, *(each.dense(at) for each in binned)], axis=1)
         if weights is not None:
             x = x * weights[at, None]
         if draws.grouped:
             return sum_by(draws.units(at.start, at.stop), x, draws.count)
-        x = on_grid(x, len(x))
         drawn = (draws.weights(at.start, at.stop, group) for group in draws.groups)
+        if sparse and binned:
+            x, of_bins = _on_one_grid(x, binned, at, weights)
+            wide = (w.astype(np.float64) for w in drawn)
+            return np.concatenate([np.concatenate([x.T @ w, of_bins @ w]).T for w in wide])
+        x = on_grid(x, len(x))
         return np.concatenate([w.T.astype(np.float64) @ x for w in drawn])
 
     total: Array | float = 0.0
@@ -167,7 +204,28 @@ def resample(
     return sums[sums[:, 0] > 0]  # with a few rows, a replicate may draw none of them
 
 
-def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Array:
+def _on_one_grid(
+    x: Array, binned: Sequence[InBins], at: slice, weights: Array | None
+) -> tuple[Array, Any]:
+    """Return columns of a slice of rows, (n, C), and the sparse matrix of the columns of bins,
+    (2 * bins of each, n), all on one grid; the first column is the rows' weight."""
+    weight = 1.0 if weights is None else weights[at]
+    residuals = [each.residual[at] * weight for each in binned]
+    largest = max(float(np.abs(values).max()) for values in (x, *residuals))
+    x = on_grid(x, len(x), largest)
+    target, source, values, first = [], [], [], 0
+    for each, residual in zip(binned, residuals, strict=True):
+        order = np.argsort(each.where[at], kind="stable")
+        for added in (on_grid(residual, len(x), largest), x[:, 0]):
+            target.append(first + each.where[at][order])
+            source.append(order)
+            values.append(added[order])
+            first += each.bins
+    cells, rows = np.concatenate(target), np.concatenate(source)
+    return x, sparse_sums(cells, rows, np.concatenate(values), (first, len(x)))
+
+
+def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws, threads: int) -> Array:
     """Add a block to the sums, by replicate or by unit, of entries that are not kept one by one.
 
     Products are summed on a grid so that their order changes no digit; what rounding to the grid
@@ -191,11 +249,16 @@ def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws) -> Ar
             some = single[:, of_some]
             grid = on_grid(some, len(single), largest)
             lost = np.add.reduce(some - grid, axis=0, dtype=np.float64) / len(single)
-            for group in draws.groups:
-                drawn = draws.weights(start + low, start + low + len(single), group)
-                total = drawn.sum(axis=0, dtype=np.float64)[:, None]
-                lows[group, of_some] += drawn.T @ grid + total * lost
+            add = partial(_add_low, lows[:, of_some], grid, lost, start + low, draws)
+            list(ordered(add, draws.groups, threads))
     return lows
+
+
+def _add_low(lows: Array, grid: Array, lost: Array, start: int, draws: Draws, group: slice) -> None:
+    """Add some rows' sums in one group of replicates."""
+    drawn = draws.weights(start, start + len(grid), group)
+    total = drawn.sum(axis=0)[:, None]  # whole numbers: exact in float32
+    lows[group] += drawn.T @ grid + total * lost
 
 
 def of_units(sums: Array, draws: Draws) -> Array:

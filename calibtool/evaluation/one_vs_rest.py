@@ -14,7 +14,7 @@ import numpy as np
 
 from calibtool.evaluation.occupied_bins import OccupiedBins
 from calibtool.evaluation.perfect import Null, few, of_labels
-from calibtool.intervals.draws import GROUP, Draws, Targets, whole
+from calibtool.intervals.draws import GROUP, UNITS, Draws, Targets
 from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered, within_room
 from calibtool.types import Array
@@ -22,9 +22,6 @@ from calibtool.types import Array
 _AT_ONCE = 1 << 12  # entries whose drawn weights are summed at a time
 # Probabilities of whole rows that are made at a time: 8 MB.
 _PROBS = 1 << 20
-# Entries from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take
-# hardly longer one by one than the 0.15 s of importing scipy.
-MANY = 1 << 16
 
 
 @dataclass(eq=False)
@@ -96,21 +93,17 @@ class OneVsRest:
         unit = draws.units(0, len(self.labels)) if draws.grouped else None
         weight = self._weight()
         at, row, value = self._entries(edges)
-        drawn_rows = len(self.labels) if unit is None else draws.count
-        shape = (flat, drawn_rows)
+        units = len(self.labels) if unit is None else draws.count
         place = bins.place(at)
-        entries = _sorted(place, row, [weight[row], weight[row] * value], unit, shape)
+        entries = _sorted(place, row, [weight[row], weight[row] * value], unit, flat)
         rows = np.arange(len(self.labels))
-        labels = _sorted(bins.place(self._label_cells(edges)), rows, [weight], unit, shape)
-        whole_rows = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, (1, drawn_rows))
+        labels = _sorted(bins.place(self._label_cells(edges)), rows, [weight], unit, flat)
+        whole_rows = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, 1)
 
         def work(group: slice) -> None:
-            if draws.grouped:
-                drawn = draws.unit_weights(group)
-            else:
-                drawn = draws.weights(0, len(self.labels), group)
-            n, p, y = (*entries.sums(drawn), *labels.sums(drawn))
-            (total,) = whole_rows.sums(drawn)
+            drawn = draws.words(0, units, group)
+            n, p, y = (*entries.sums(drawn, group), *labels.sums(drawn, group))
+            (total,) = whole_rows.sums(drawn, group)
             total[total == 0] = np.nan
             n[bins.firsts] = total - bins.after_first(n)
             p[bins.firsts] += lows[group].T
@@ -175,7 +168,7 @@ class OneVsRest:
 
 
 def _sorted(
-    target: Array, row: Array, values: list[Array], unit: Array | None, shape: tuple[int, int]
+    target: Array, row: Array, values: list[Array], unit: Array | None, size: int
 ) -> Targets:
     """Return the sums by target of each kind of value, those of one target and unit added up first.
 
@@ -184,15 +177,14 @@ def _sorted(
         row: (E,) its row.
         values: for each kind of sum, (E,) what it adds per drawn weight.
         unit: (N,) the unit of each row, or None.
-        shape: the number of targets, and of the rows or units that have weights.
+        size: the number of targets.
     """
     if unit is None:
         order = np.argsort(target, kind="stable")
         targets, sources = target[order], row[order]
         added = [value[order].astype(np.float32) for value in values]
     else:
-        keys, inverse = np.unique(target * shape[1] + unit[row], return_inverse=True)
+        keys, inverse = np.unique(target * UNITS + unit[row], return_inverse=True)
         added = [np.bincount(inverse, v, len(keys)).astype(np.float32) for v in values]
-        targets, sources = keys // shape[1], keys % shape[1]
-    exact = [len(targets) >= MANY and whole(value) for value in added]
-    return Targets(targets, sources, added, shape, exact=exact, at_once=_AT_ONCE)
+        targets, sources = keys // UNITS, keys % UNITS
+    return Targets(targets, sources, added, size, at_once=_AT_ONCE)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibtool.data.rows import Rows
-from calibtool.evaluation.collect import resample
+from calibtool.evaluation.collect import InBins, resample
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_rows import INFINITE, Case, FewRows, mean_ends, with_ends
 from calibtool.intervals import bootstrap, unseen
@@ -28,28 +28,44 @@ class ColumnPlan:
         self.settings = settings
         self.width = 1
         self.builders: list[Callable[[slice], Array]] = []
+        self.binned: list[InBins] = []
+        # where the columns of the builders, and those of bins, are among all
+        self.places: list[int] = [0]
+        self.places_of_bins: list[int] = []
 
     def note(self, width: int, build: Callable[[slice], Array]) -> slice:
         """Ask for the sums of `width` columns, and return where among all columns they will be.
 
         `build` returns the values of the rows in a slice, (n, width).
         """
-        at = slice(self.width, self.width + width)
         self.builders.append(build)
+        return self._placed(self.places, width)
+
+    def note_bins(self, columns: InBins) -> slice:
+        """Ask for the sums of columns of bins, and return where among all columns they will be."""
+        self.binned.append(columns)
+        return self._placed(self.places_of_bins, 2 * columns.bins)
+
+    def _placed(self, places: list[int], width: int) -> slice:
+        at = slice(self.width, self.width + width)
+        places.extend(range(at.start, at.stop))
         self.width += width
         return at
 
     def resample(self, rows: Rows) -> Sums:
         """Return the sums of all columns in every replicate, (R, columns); None without draws."""
-        if self.settings.draws is None or not self.builders:
+        if self.settings.draws is None or self.width == 1:
             return None
-        return resample(
+        sums = resample(
             self._build,
             self.settings.draws,
             self.settings.threads,
             rows.weights,
             lambda share: self.settings.progress("resampling", share),
+            self.binned,
         )
+        # of rows that are contiguous still: the order in which they are added makes last digits
+        return np.take(sums, np.argsort(self.places + self.places_of_bins), axis=1)
 
     def _build(self, at: slice) -> Array:
         ones = np.ones((at.stop - at.start, 1))

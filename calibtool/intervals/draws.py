@@ -38,11 +38,14 @@ UNITS = 1024
 GROUP = 128
 # Rows whose weights are held at a time: with GROUP float32 weights each, 4 MB per thread.
 _AT_ONCE = 8 * BLOCK
-# Replicates whose weights of single rows are gathered side by side: half of a line of the cache.
-_COLUMNS = 8
-# Weights that are kept for the next who asks, one byte each: 32 MB, such as 1,000 replicates of
-# 32,768 rows. A view of 100 classes asks for the weights of the same rows 400 times.
-KEPT = 1 << 25
+# Replicates whose weights of a row are gathered side by side, each a byte of a 64-bit word; and
+# every second of these bytes.
+SIDE_BY_SIDE = 8
+_EVERY_SECOND = np.uint64(0x00FF00FF00FF00FF)
+# Weights that are kept for the next who asks, one byte each: 128 MB, such as 1,000 replicates of
+# 131,072 rows. A view of 100 classes asks for the weights of the same rows 400 times, a report of
+# one file 5 times.
+KEPT = 1 << 27
 # Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
 # work takes that draws them is a multiple of it. Progress alone depends on it.
 DRAWING = 1e-8
@@ -101,6 +104,17 @@ class Draws:
             at = slice(low - start, min(low + BLOCK, stop) - start)
             drawn = self._of_block(low // BLOCK, group.start // GROUP)
             out[at] = drawn[: at.stop - at.start, : out.shape[1]]
+        return out
+
+    def words(self, start: int, stop: int, group: slice) -> Array:
+        """Return what `weights` returns as (pieces, stop - start) uint64: in each, the weights of
+        SIDE_BY_SIDE replicates. The last piece may hold more replicates than the group."""
+        pieces = -(-(group.stop - group.start) // SIDE_BY_SIDE)
+        out = np.empty((pieces, stop - start), np.uint64)
+        for low in range(start, stop, BLOCK):
+            at = slice(low - start, min(low + BLOCK, stop) - start)
+            drawn = self._of_block(low // BLOCK, group.start // GROUP).view(np.uint64)
+            out[:, at] = drawn[: at.stop - at.start, :pieces].T
         return out
 
     def _of_block(self, block: int, group: int) -> Array:
@@ -256,10 +270,15 @@ def drawn_sums(
     blocks = list(_by_cell(at, where, size, columns, draws.rows))
 
     def work(group: slice) -> None:
-        for low, high, targets in blocks:
-            drawn = draws.weights(low, high, group)
-            for sums, found in zip(out, targets.sums(drawn), strict=True):
-                sums[group] += found.T
+        for low, high, matrices, others in blocks:
+            if matrices:
+                drawn = draws.weights(low, high, group)
+            for kind, matrix in matrices.items():
+                out[kind][group] += (matrix @ drawn).T
+            if others:
+                words = draws.words(low, high, group)
+            for kind, targets in others.items():
+                out[kind][group] += targets.sums(words, group)[0].T
 
     list(ordered(work, draws.groups, threads))
     return out
@@ -267,8 +286,9 @@ def drawn_sums(
 
 def _by_cell(
     at: Array, where: Array, size: int, columns: Sequence[Array], rows: int
-) -> Iterator[tuple[int, int, Targets]]:
-    """Yield the start and the stop of blocks of rows, and where their columns add up."""
+) -> Iterator[tuple[int, int, dict[int, Any], dict[int, Targets]]]:
+    """Yield the start and the stop of blocks of rows, and what sums the columns by cell: a matrix
+    where sums are exact, in whichever order; otherwise in pairs."""
     for low in range(0, rows, _AT_ONCE):
         high = min(low + _AT_ONCE, rows)
         first, last = np.searchsorted(at, [low, high])
@@ -281,7 +301,12 @@ def _by_cell(
             yield (
                 low,
                 high,
-                Targets(cell, source, values, shape, exact=exact, at_once=len(cell)),
+                {k: sparse_sums(cell, source, v, shape) for k, v in enumerate(values) if exact[k]},
+                {
+                    k: Targets(cell, source, [v], size, at_once=len(cell))
+                    for k, v in enumerate(values)
+                    if not exact[k]
+                },
             )
 
 
@@ -292,24 +317,25 @@ def whole(values: Array) -> bool:
     return bool(np.abs(values).max(initial=0) <= most and (np.rint(values) == values).all())
 
 
+def sparse_sums(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
+    """Return the sparse matrix whose product with drawn weights are the sums by target."""
+    from scipy.sparse import csr_array
+
+    some = values != 0
+    ends = np.cumsum(np.bincount(target[some], minlength=shape[0]))
+    return csr_array((values[some], source[some], np.append(0, ends)), shape=shape)
+
+
 class Targets:
     """Sums of drawn weight * value by target, for entries in the order of their targets, and for
     several kinds of values.
 
-    Sums of whole numbers are exact in float32, in whichever order, and a product with a sparse
-    matrix makes them several times as fast as one sum after another. Others are made in pairs, so
-    that few of their digits are lost.
+    Weights of entries of value 1 are counted, four replicates in one addition. Other sums are made
+    in pairs, so that few of their digits are lost.
     """
 
     def __init__(
-        self,
-        target: Array,
-        source: Array,
-        values: Sequence[Array],
-        shape: tuple[int, int],
-        *,
-        exact: Sequence[bool],
-        at_once: int,
+        self, target: Array, source: Array, values: Sequence[Array], size: int, *, at_once: int
     ) -> None:
         """Prepare.
 
@@ -317,75 +343,50 @@ class Targets:
             target: (E,) the sum that each entry adds to, increasing.
             source: (E,) the row, or the unit, whose drawn weight it has.
             values: of each kind, (E,) float32, what an entry adds per drawn weight.
-            shape: the number of targets, and of the rows or units that have weights.
-            exact: of each kind, whether to multiply with a sparse matrix; only where `whole` says
-                so.
-            at_once: how many of the other entries are summed at a time.
+            size: the number of targets.
+            at_once: how many entries are summed at a time: at most 13,107, since counts of that
+                many weights fit in 16 bits.
         """
-        self.size, self.kinds = shape[0], len(values)
-        self.matrices = {
-            kind: _sparse(target, source, value, shape)
-            for kind, value in enumerate(values)
-            if exact[kind]
-        }
-        rest = [kind for kind in range(self.kinds) if not exact[kind]]
-        steps = range(0, len(target), at_once) if rest else ()
+        self.size, self.kinds = size, len(values)
+        steps = [slice(low, low + at_once) for low in range(0, len(target), at_once)]
         self.parts = [
-            _Part(target[at], source[at], {kind: values[kind][at] for kind in rest})
-            for at in (slice(low, low + at_once) for low in steps)
+            _Part(target[at], source[at], [value[at] for value in values]) for at in steps
         ]
 
-    def sums(self, drawn: Array) -> list[Array]:
-        """Return the sums of each kind, (size, replicates) float32, of the weights drawn, (rows,
-        replicates)."""
-        out = [
-            np.asarray(self.matrices[kind] @ drawn)
-            if kind in self.matrices
-            else np.zeros((self.size, drawn.shape[1]), np.float32)
-            for kind in range(self.kinds)
-        ]
+    def sums(self, words: Array, group: slice) -> list[Array]:
+        """Return the sums of each kind, (size, replicates) float32, of the weights that
+        `Draws.words` returned for a group of replicates."""
+        shape = self.size, SIDE_BY_SIDE * len(words)
+        out = [np.zeros(shape, np.float32) for _ in range(self.kinds)]
         for part in self.parts:
-            for kind, sums in part.sums(drawn).items():
-                out[kind][part.present] += sums
-        return out
+            for sums, found in zip(out, part.sums(words), strict=True):
+                sums[part.present] += found
+        return [sums[:, : group.stop - group.start] for sums in out]
 
 
 class _Part:
-    """Entries whose drawn weights are gathered, and summed by target in pairs."""
+    """Entries whose drawn weights are gathered, and summed by target."""
 
-    def __init__(self, target: Array, source: Array, values: dict[int, Array]) -> None:
+    def __init__(self, target: Array, source: Array, values: Sequence[Array]) -> None:
         self.starts = np.flatnonzero(np.diff(target, prepend=-1))
         self.present, self.source = target[self.starts], source
-        # rows of weight 1 add their drawn weight itself: no product is needed
-        self.values = {
-            kind: None if (value == 1).all() else value for kind, value in values.items()
-        }
+        self.values = [None if (value == 1).all() else value for value in values]
 
-    def sums(self, drawn: Array) -> dict[int, Array]:
+    def sums(self, words: Array) -> list[Array]:
         """Return the sums of each kind at the targets that are present, (P, replicates)."""
-        replicates = drawn.shape[1]
-        # `reduceat` goes down one column after another: of a few columns, which lie side by side,
-        # the next is in the cache already. So narrow a gather takes less than what it saves.
-        width = math.gcd(replicates, _COLUMNS)
-        narrow, first = drawn.reshape(-1, width), self.source * (replicates // width)
-        out = {kind: np.empty((len(self.starts), replicates), np.float32) for kind in self.values}
-        factors = {  # as wide as a gather, for products without a broadcast of so few columns
-            kind: None if value is None else value.repeat(width).reshape(-1, width)
-            for kind, value in self.values.items()
-        }
-        for piece in range(replicates // width):
-            weights = narrow.take(first + piece, axis=0)
-            at = slice(piece * width, (piece + 1) * width)
-            for kind, factor in factors.items():
-                weighted = weights if factor is None else weights * factor
-                out[kind][:, at] = np.add.reduceat(weighted, self.starts, axis=0)
-        return out
-
-
-def _sparse(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
-    """Return the sparse matrix whose product with drawn weights are the sums by target."""
-    from scipy.sparse import csr_array
-
-    some = values != 0
-    ends = np.cumsum(np.bincount(target[some], minlength=shape[0]))
-    return csr_array((values[some], source[some], np.append(0, ends)), shape=shape)
+        gathered = words.take(self.source, axis=1)
+        shape = len(self.starts), len(words), SIDE_BY_SIDE
+        out = [np.empty(shape, np.float32) for _ in self.values]
+        for sums, value in zip(out, self.values, strict=True):
+            if value is None:
+                for odd in (0, 1):  # every second byte, with room for its sum
+                    drawn = gathered >> 8 * odd & _EVERY_SECOND
+                    counts = np.add.reduceat(drawn, self.starts, axis=1).view(np.uint16)
+                    sums[:, :, odd::2] = counts.reshape(len(words), -1, 4).swapaxes(0, 1)
+                continue
+            # as wide as a word, for products without a broadcast of so few columns
+            factor = value.repeat(SIDE_BY_SIDE).reshape(-1, SIDE_BY_SIDE)
+            for piece, of_rows in enumerate(gathered):
+                weighted = of_rows.view(np.uint8).reshape(-1, SIDE_BY_SIDE) * factor
+                sums[:, piece] = np.add.reduceat(weighted, self.starts, axis=0)
+        return [sums.reshape(len(sums), -1) for sums in out]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.evaluation import one_vs_rest
+from calibtool.evaluation import collect, one_vs_rest
 from calibtool.intervals import draws as module
 from calibtool.intervals.draws import Draws, drawn_sums
 
@@ -29,7 +29,7 @@ def rows():
 @pytest.mark.parametrize("part", ["all rows", "every third"])
 def test_sums_by_cell_are_those_of_the_weights(rows, column, part):
     at = np.arange(ROWS) if part == "all rows" else np.arange(1, ROWS, 3)
-    drawn = Draws(200, 5, ROWS)
+    drawn = Draws(203, 5, ROWS)
     values, where = rows[column][at], rows["where"][at]
     (sums,) = drawn_sums(at, where, SIZE, [values], drawn, threads=2)
     weights = drawn.weights_of(at).astype(float) * values
@@ -53,7 +53,7 @@ def test_weights_that_are_kept_are_those_that_are_drawn(monkeypatch):
 
 
 @pytest.mark.parametrize("cluster", [None, np.arange(3000) // 2])
-def test_class_views_sum_many_entries_as_they_sum_few(cluster, monkeypatch):
+def test_class_views_sum_entries_in_parts(cluster, monkeypatch):
     rng = np.random.default_rng(1)
     extra = {} if cluster is None else {"user": cluster}
     z = 2 * rng.standard_normal((3000, 4))
@@ -65,6 +65,26 @@ def test_class_views_sum_many_entries_as_they_sum_few(cluster, monkeypatch):
         report = ct.evaluate(rows, "classwise-ece,classwise-ece(norm=l2)", **how)
         return [(each.low, each.high, each.error) for each in report.estimates]
 
+    at_once = found()
+    monkeypatch.setattr(one_vs_rest, "_AT_ONCE", 7)
+    np.testing.assert_allclose(found(), at_once, rtol=1e-3)  # of float32
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bins_of_many_rows_are_summed_as_those_of_few(weighted, monkeypatch):
+    rng = np.random.default_rng(2)
+    score = rng.random(ROWS)
+    weights = rng.gamma(2, 1, ROWS) if weighted else None
+    rows = ct.Predictions.from_probs(score, rng.random(ROWS) < score, weights=weights)
+
+    def found():
+        report = ct.evaluate(rows, "brier,ece,ece(view=top),ada-ece", resamples=100)
+        return [(each.low, each.high, each.error) for each in report.estimates]
+
     one_by_one = found()
-    monkeypatch.setattr(one_vs_rest, "MANY", 0)
-    assert found() == one_by_one
+    made = []
+    sparse = collect.sparse_sums
+    monkeypatch.setattr(collect, "MANY", 0)
+    monkeypatch.setattr(collect, "sparse_sums", lambda *args: made.append(args) or sparse(*args))
+    assert found() == one_by_one  # to the last digit
+    assert len(made) == 2  # of 8,192 rows, and of the rest
