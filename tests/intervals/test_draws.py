@@ -1,14 +1,12 @@
 """Bootstrap weights, and sums of drawn rows by cell."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 import calibtool as ct
-from calibtool.evaluation import collect, one_vs_rest
+from calibtool.evaluation import collect
 from calibtool.intervals import draws as module
-from calibtool.intervals.draws import Draws, drawn_sums
+from calibtool.intervals.draws import Draws, Targets, drawn_sums
 
 ROWS, SIZE = 9000, 7  # more than the 8,192 rows that are worked on at a time
 
@@ -52,22 +50,21 @@ def test_weights_that_are_kept_are_those_that_are_drawn(monkeypatch):
     assert not drawn._kept
 
 
-@pytest.mark.parametrize("cluster", [None, np.arange(3000) // 2])
-def test_class_views_sum_entries_in_parts(cluster, monkeypatch):
-    rng = np.random.default_rng(1)
-    extra = {} if cluster is None else {"user": cluster}
-    z = 2 * rng.standard_normal((3000, 4))
-    rows = ct.Predictions.from_logits(z, rng.integers(0, 4, 3000))
-    rows = replace(rows, extra=extra)
-    how = {"resamples": 100, "cluster": None if cluster is None else "user"}
-
-    def found():
-        report = ct.evaluate(rows, "classwise-ece,classwise-ece(norm=l2)", **how)
-        return [(each.low, each.high, each.error) for each in report.estimates]
-
-    at_once = found()
-    monkeypatch.setattr(one_vs_rest, "_AT_ONCE", 7)
-    np.testing.assert_allclose(found(), at_once, rtol=1e-3)  # of float32
+@pytest.mark.parametrize("at_once", [7, 100, 4096])
+def test_entries_are_summed_in_parts(rows, at_once):
+    """Targets may end within a part or go on in the next; some have no entries."""
+    target = np.sort(3 * rows["where"])
+    drawn = Draws(203, 5, ROWS)
+    values = [rows[name].astype(np.float32) for name in ("one", "count", "weight")]
+    sums = Targets(target, np.arange(ROWS), values, 3 * SIZE, at_once=at_once)
+    for group in drawn.groups:
+        weights = drawn.weights(0, ROWS, group).astype(float)
+        found = sums.sums(drawn.words(0, ROWS, group), group)
+        for value, one in zip(values, found, strict=True):
+            product = weights * value[:, None]
+            expected = [product[target == at].sum(axis=0) for at in range(3 * SIZE)]
+            # of float32: 7e-7 in parts of 7, where sums grow part by part
+            np.testing.assert_allclose(one, expected, rtol=0 if value is not values[2] else 2e-6)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
