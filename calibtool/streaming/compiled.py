@@ -19,9 +19,9 @@ import numpy as np
 from calibtool.types import Array
 
 # Rows of one process from which on the compiled loops are used. Importing numba takes 0.25 s of a
-# core, and reading what it compiled on an earlier run another 0.1 s, while the ECE of a row costs
-# 5 ns less, and the default metrics 15 ns: that is made up for after 7e7 and after 2e7 rows.
-PAYS = 1 << 25
+# core, and loading what it compiled on an earlier run 0.3 s. The default metrics of a row then cost
+# 17 ns less and its ECE alone 6 ns: that is made up for after 3e7 and after 9e7 rows.
+PAYS = 1 << 26
 
 
 @dataclass(frozen=True)
