@@ -130,7 +130,7 @@ def sum_powers(values: Array) -> tuple[float, float, float, float]:
     Args:
         values: (n,) float64, below 2**5; n at most 2**17.
     """
-    first = rest = second = third = -0.0  # as NumPy begins a sum
+    first = rest = second = third = 0.0
     for value in values:
         scaled = value * 2.0**30
         coarse = np.rint(scaled)

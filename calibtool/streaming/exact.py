@@ -122,7 +122,7 @@ def moments(values: Array, weights: Array | None = None) -> Exact:
         small = np.where(large, 0.0, values)
     loops = compiled.loops()
     sum_powers = loops.sum_powers if loops else _powers
-    first, rest, second, third = sum_powers(np.ascontiguousarray(small, np.float64))
+    first, rest, second, third = sum_powers(np.require(small, np.float64, ["C", "A"]))
     count = float(len(values))
     total = Exact.of(np.array([first, second, third]), np.array([rest, 0.0, 0.0]), *extra)
 

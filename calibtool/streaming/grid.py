@@ -177,9 +177,9 @@ class Tally:
         table, loops = self.grid.table(score.dtype), compiled.loops()
         if loops and table.dtype == np.int16:
             apart = self._buffers[2][: len(score)]
-            plain = score.astype(np.float32) if score.itemsize < 4 else np.ascontiguousarray(score)
-            sums = (self._count, self._mass, self._lost)
-            found = loops.count_rows(plain, np.ascontiguousarray(outcome), table, *sums, apart)
+            kind = np.float32 if score.itemsize <= 4 else np.float64
+            rows = np.require(score, kind, ["C", "A"]), np.ascontiguousarray(outcome)
+            found = loops.count_rows(*rows, table, self._count, self._mass, self._lost, apart)
             apart = apart[:found]
         else:
             apart = self._count_by_numpy(score, outcome, table)

@@ -103,6 +103,20 @@ def test_chunks_and_columns_of_a_matrix_have_the_bits_of_numpy():
     assert bits(*by_loop) == bits(*by_numpy)
 
 
+def test_values_that_are_not_aligned_have_the_bits_of_numpy():
+    """A mapped file may hold them so."""
+    values = np.frombuffer(bytes(1) + np.linspace(0, 1, 50).tobytes(), np.float64, offset=1)
+    assert not values.flags.aligned
+
+    def sums():
+        tally = Tally(GRID)
+        tally.add(values, np.ones(50, bool))
+        return tally.result()["p"].high, moments(values).high
+
+    by_numpy, by_loop = both(sums)
+    assert bits(*by_loop) == bits(*by_numpy)
+
+
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_measured_values_are_the_same(tmp_path, kind, monkeypatch):
     monkeypatch.setattr("calibtool.streaming.passes.STREAMED_ROWS", 100)
