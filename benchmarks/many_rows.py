@@ -5,9 +5,9 @@
 Every command is a process of its own, and counts with the processor time, the wall time and the
 peak memory of that process; the ECE beside peers counts inside a process, without its start. Of
 several runs, taken in turn with those of the other checkout (what calibtool took before a change,
-say) and of the peers, the least counts. Files are in the page cache. `--large` adds those of 1e8
-rows, which take 0.5 GB and minutes to write. Writes results/many_rows.json, and
-prints a row per command.
+say) and of the peers, the least counts. Files are in the page cache. Where numba is installed,
+what uses it is measured with it (`calibtool[fast]`) and without. `--large` adds files of 1e8 rows,
+which take 0.5 GB and minutes to write. Writes results/many_rows.json, and prints a row per command.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,11 @@ print(used.ru_utime + used.ru_stime, took, used.ru_maxrss / 1e6)
 sys.exit(done.returncode)
 """
 OURS = ("import calibtool as ct", "ct.evaluate({files!r}, ['ece'], ci='none', threads={threads})")
+# Put before code, this is what the extra `fast` being installed or not comes to. Work inside a
+# process finds the loops in use, as it does after enough rows; a command decides for itself.
+WITHOUT_FAST = "import sys; sys.modules['numba'] = None; "
+WITH_FAST = "from calibtool.streaming import compiled; compiled.expect(compiled.PAYS); "
+COMMAND = "from calibtool.cli.process import run; run()"
 # The sums that the ECE is made of; pyarrow, whose sums are of whole columns, is the scan.
 PEERS = {
     "pyarrow": (
@@ -84,6 +90,7 @@ class Case:
     aim: str = ""
     code: str = ""
     files: str = ""  # of which the ECE is measured beside peers, if there is no command
+    fast: bool = False  # a command that uses the extra `fast` where it is installed
     threads: int | None = None
 
 
@@ -95,6 +102,7 @@ class Row:
     aim: str
     ours: tuple[float, float, float]
     before: tuple[float, float, float] | None = None
+    fast: tuple[float, float, float] | None = None  # with calibtool[fast]
     peers: dict[str, tuple[float, float, float]] = field(default_factory=dict)
 
 
@@ -116,6 +124,7 @@ def main() -> None:
         "date": time.strftime("%Y-%m-%d"),
         "cores": len(os.sched_getaffinity(0)),
         "beside": bool(options.beside),
+        "numba": version("numba") if find_spec("numba") else None,
     }
     if not options.only:
         record = {"made_with": about, "rows": [asdict(row) for row in rows]}
@@ -139,7 +148,7 @@ def cases(*, large: bool) -> Iterator[Case]:
     if large:
         most = scores("rows-8.parquet", 10**8)
         yield Case("ECE, 1e8 rows", files=most, aim=scan)
-        yield Case(f"{default}1e8 rows", ("evaluate", most), "2.5x ECE")
+        yield Case(f"{default}1e8 rows", ("evaluate", most), "2.5x ECE", fast=True)
         Path(most).unlink()
     drawn = ("plot", "confidence", middle, "-o", "x.png")
     yield Case("plot confidence, 1e7 rows", drawn, "1.5 s")
@@ -161,12 +170,21 @@ def cases(*, large: bool) -> Iterator[Case]:
 def measure(case: Case, beside: Path | None) -> Row:
     """Run the work, and what is beside it, in turn."""
     parts = {"files": case.files, "threads": case.threads}
+    here = {"PYTHONPATH": str(HERE.parent)}
     tool = [sys.executable, "-m", "calibtool", *case.command]
+    fast = None
     if case.code:
         tool = [sys.executable, "-c", case.code]
     elif case.files:
-        tool = [sys.executable, "-c", inside(*OURS, **parts)]
-    runs = {"ours": (tool, {"PYTHONPATH": str(HERE.parent)})}
+        imports, work = OURS
+        tool = [sys.executable, "-c", inside(WITHOUT_FAST + imports, work, **parts)]
+        fast = [sys.executable, "-c", inside(WITH_FAST + imports, work, **parts)]
+    elif case.fast:
+        fast = [sys.executable, "-c", COMMAND, *case.command]
+        tool = [sys.executable, "-c", WITHOUT_FAST + COMMAND, *case.command]
+    runs = {"ours": (tool, here)}
+    if fast and find_spec("numba"):
+        runs["fast"] = (fast, here)
     if beside:
         runs["before"] = (tool, {"PYTHONPATH": str(beside)})
     for name, code in PEERS.items() if case.files and not case.threads else ():
@@ -178,7 +196,7 @@ def measure(case: Case, beside: Path | None) -> Row:
             found = usage(command, variables, inside=bool(case.files))
             least[name] = tuple(map(min, found, least.get(name, found)))
     peers = {name: least[name] for name in PEERS if name in least}
-    return Row(case.what, case.aim, least["ours"], least.get("before"), peers)
+    return Row(case.what, case.aim, least["ours"], least.get("before"), least.get("fast"), peers)
 
 
 def inside(before: str, work: str, **parts: Any) -> str:
@@ -212,8 +230,9 @@ def line(row: Row) -> str:
         return "{:.3f} ({:.3f}) s, {:.2f} GB".format(*found)
 
     before = "" if row.before is None else shown(row.before)
+    fast = "" if row.fast is None else shown(row.fast)
     peers = ", ".join(f"{name} {shown(found)}" for name, found in row.peers.items())
-    return f"| {row.what} | {before} | {shown(row.ours)} | {row.aim} | {peers} |"
+    return f"| {row.what} | {before} | {shown(row.ours)} | {fast} | {row.aim} | {peers} |"
 
 
 # ------------------------------------------------------------------ files

@@ -49,6 +49,7 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "h5py": (),
     "matplotlib": ("diagrams/room.py",),
     "mlflow": (),
+    "numba": (),
     "onnx": (),
     "pandas": (),
     "pyarrow": (

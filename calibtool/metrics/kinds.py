@@ -134,6 +134,7 @@ class Score(MetricEntry):
         of_view: of_view(rows, view, **options), the same score of the one forecast of a view with
             one score per row, against its outcome; None for a score that has no views.
         needs: the columns of `Rows` that `rows` reads besides confidence and correctness.
+        needs_of_many: those of them that it reads only with more than two classes.
         reach: reach(value, n, level) to (low, high), which the interval has to contain besides
             what resampled rows give; or None.
     """
@@ -142,6 +143,7 @@ class Score(MetricEntry):
     _: KW_ONLY
     of_view: Callable[..., Array] | None = None
     needs: tuple[str, ...] = ()
+    needs_of_many: tuple[str, ...] = ()
     reach: Callable[[float, float, float], tuple[float, float]] | None = None
 
 

@@ -60,14 +60,18 @@ def brier(rows: Rows, *, scale: Scale = "auto") -> Array:
     classes.
     """
     two = rows.positive is not None
+    half = scale == "half" or (two and scale == "auto")
     if two:
-        total = (1 - _known(rows.prob)) ** 2 * 2
+        terms = (1 - _known(rows.prob)) ** 2
+        if half and rows.spread is None:
+            return terms
+        total = terms * 2
     else:
         total = _known(rows.squares) - 2 * _known(rows.prob) + 1
     if rows.spread is not None:
         # the mean of |p - e_k|^2 over the outcomes of q is |p - q|^2 and the spread of q
         total = total - rows.spread
-    return np.asarray(total / 2 if scale == "half" or (two and scale == "auto") else total)
+    return np.asarray(total / 2 if half else total)
 
 
 def kl(rows: Rows) -> Array:
@@ -173,6 +177,7 @@ PROPER: tuple[Score, ...] = (
         brier,
         of_view=brier_of_view,
         needs=("prob", "squares"),
+        needs_of_many=("squares",),
         ideal=0,
         least=0,
         most=2,

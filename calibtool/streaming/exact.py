@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from calibtool.streaming import compiled
 from calibtool.types import Array
 
 # Most rows of a block. float64 adds integers without rounding up to 2**53. All grids below are
@@ -114,14 +115,16 @@ def moments(values: Array, weights: Array | None = None) -> Exact:
         return Exact.of(np.array([len(values), hits, hits, hits, len(values), hits, hits]))
     large = values >= LARGE
     small = values
-    extra = np.zeros(3)
+    extra = []
     if large.any():
         few = values[large].tolist()
-        extra = np.array([math.fsum(v**k for v in few) for k in (1, 2, 3)])
+        extra.append(np.array([math.fsum(v**k for v in few) for k in (1, 2, 3)]))
         small = np.where(large, 0.0, values)
-    first, rest, second, third = _powers(np.asarray(small, np.float64))
+    loops = compiled.loops()
+    sum_powers = loops.sum_powers if loops else _powers
+    first, rest, second, third = sum_powers(np.require(small, np.float64, ["C", "A"]))
     count = float(len(values))
-    total = Exact.of(np.array([first, second, third]), np.array([rest, 0.0, 0.0]), extra)
+    total = Exact.of(np.array([first, second, third]), np.array([rest, 0.0, 0.0]), *extra)
 
     def laid_out(part: Array, count: float) -> Array:
         return np.array([count, *part, count, *part[:2]])

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.streaming import compiled
 from calibtool.streaming.exact import MOST_ROWS, Exact, add_to, by_cell
 from calibtool.types import Array
 
@@ -167,18 +168,31 @@ class Tally:
         self._rows += len(score)
 
     def _count_some(self, score: Array, outcome: Array) -> None:
-        """Count at most CHUNK rows, in buffers that are reused and stay in the cache.
+        """Count at most CHUNK rows.
 
         Sums are not rounded: a cell lies within a binade or two, so that 2**20 float32 scores of
         one cell sum to some 2**45 units of their last place. A float64 score is split into its
         float32 rounding and the rest, which is summed on a grid of 2**-57 (see _FLUSH).
         """
+        table, loops = self.grid.table(score.dtype), compiled.loops()
+        if loops and table.dtype == np.int16:
+            apart = self._buffers[2][: len(score)]
+            kind = np.float32 if score.itemsize <= 4 else np.float64
+            rows = np.require(score, kind, ["C", "A"]), np.ascontiguousarray(outcome)
+            found = loops.count_rows(*rows, table, self._count, self._mass, self._lost, apart)
+            apart = apart[:found]
+        else:
+            apart = self._count_by_numpy(score, outcome, table)
+        self._apart.append((score[apart], outcome[apart]))
+
+    def _count_by_numpy(self, score: Array, outcome: Array, table: Array) -> Array:
+        """Do what `compiled.count_rows` does, in buffers that are reused and stay in the cache;
+        return the numbers of the rows that are set apart."""
         n, size = len(score), self.grid.size + 1  # a last cell for rows that are set apart
         interval, cell, at, wide = (buffer[:n] for buffer in self._buffers)
         np.multiply(score, float(FINEST), out=wide, dtype=np.float64)
         np.ceil(wide, out=wide)
         np.copyto(interval, wide, casting="unsafe")
-        table = self.grid.table(score.dtype)
         out = cell if cell.dtype == table.dtype else None
         np.copyto(at, np.take(table, interval, out=out, mode="clip"))
         apart = np.flatnonzero(at == size - 1)
@@ -195,7 +209,7 @@ class Tally:
         at <<= 1
         np.bitwise_or(at, outcome, out=at)
         self._count += np.bincount(at, minlength=2 * size)
-        self._apart.append((score[apart], outcome[apart]))
+        return apart
 
     def result(self) -> dict[str, Exact]:
         """Return sums per cell of the weight "n", of w * score "p", of w * outcome "y" and, for

@@ -14,6 +14,7 @@ from calibtool.data.readable import Apply, Readable, unchanged
 from calibtool.errors import InputError, UsageError
 from calibtool.metrics.spec import Spec
 from calibtool.parallel import cores
+from calibtool.streaming import compiled
 from calibtool.streaming.engines.engine import Task, reduce_blocks
 from calibtool.streaming.engines.run import run
 from calibtool.streaming.exact import MOST_ROWS, Exact, add_to
@@ -136,6 +137,7 @@ def reduce_parts(
     Raises InputError if there are no rows.
     """
     tick, threads = progress or silent, threads or cores()
+    compiled.expect(max_rows(readable))
     if isinstance(readable, Source):
         sums = run(readable, task, threads, tick).sums
     else:

@@ -54,6 +54,7 @@ class Reducer:
             for _, spec in self._scores
             if isinstance(spec.metric, Score)
             for column in spec.metric.needs
+            if shape.classes != 2 or column not in spec.metric.needs_of_many
         }
         if layout.counts or "label" in layout.views:
             needs |= {"labels", "predicted"}

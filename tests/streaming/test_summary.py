@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from simulated import simulate
 
 import calibtool as ct
+from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError
 from calibtool.evaluation import request
 from calibtool.evaluation.cell_problems import CellProblems
@@ -27,7 +28,7 @@ from calibtool.streaming.exact import Exact, by_cell, moments
 from calibtool.streaming.grid import NAMED, Tally, grid, named
 from calibtool.streaming.layout import full_layout, streams
 from calibtool.streaming.reduce import Reducer
-from calibtool.streaming.summary import DataShape, Summary, grid_of
+from calibtool.streaming.summary import DataShape, Layout, Summary, grid_of
 
 STREAMED = [name for name in METRICS if streams([parse(name)])]
 
@@ -437,3 +438,25 @@ def test_no_rows_leave_no_panels():
     assert grid_of("top", summary.keep, shape).size > 4096
     with pytest.raises(ct.CalibtoolError, match="keep no top view"):
         CellProblems(summary, "top")
+
+
+# ------------------------------------------------------------------ columns of rows
+
+
+@given(st.integers(0, 2**32))
+def test_the_probability_of_the_label_is_that_of_a_choice(seed):
+    rng = np.random.default_rng(seed)
+    kind = rng.choice([np.float16, np.float32, np.float64])
+    p = rng.choice(np.array([0, 1, 0.5, 0.1, 1e-45, 6e-8, 0.9999999], kind), 20)
+    y = rng.integers(0, 2, 20)
+    rows = reduce_rows(ct.Predictions.from_probs(p, y), want=("prob",), lean=True)
+    assert rows.prob.tobytes() == np.where(y == 1, p, 1 - p).astype(np.float64).tobytes()
+
+
+@pytest.mark.parametrize(("score", "classes", "read"), [
+    ("brier", 2, False), ("brier", 3, True), ("spherical", 2, True)
+])  # fmt: skip
+def test_squares_are_read_where_a_score_needs_them(score, classes, read):
+    shape = DataShape("probs", classes, one_column=classes == 2)
+    reducer = Reducer(shape, Layout((), (), (), (score,), counts=False))
+    assert ("squares" in reducer._wanted.columns) is read
