@@ -21,6 +21,7 @@ from calibtool.data.files.partitions import Keys
 from calibtool.data.files.reader import TWICE, repeated
 from calibtool.data.files.streams import Stream
 from calibtool.data.files.table_file import Whole
+from calibtool.data.files.values import column_of
 from calibtool.errors import UnreadableError
 
 # Neighbouring row groups are read together up to this many rows and bytes: a small one holds less
@@ -35,6 +36,9 @@ FAR_BUFFER = 1 << 20
 # A buffer grows to the size that the header of a page declares, 2 GB if that is damaged, before
 # pyarrow looks where the column ends; here that is at most 128 times the file.
 UNBUFFERED = 1 << 24
+# Lists are decoded in this many shares of a block. What pyarrow works in, five times the values,
+# then stays in the cache, and pays for the copy that joins the shares.
+LIST_SHARES = 8
 
 
 def parquet_files(files: FileSet, keys: Keys, *, filtered: bool) -> list[ParquetFile]:
@@ -185,8 +189,10 @@ class ParquetFile(Whole):
                     batch = without_columns(group.num_rows)
                     yield with_keys(batch, names, self.keys, self.key_schema)
                 return
+            lists = any(column_of(self.schema.field(name), self.rows).nested for name in inside)
+            at_a_time = max(size // LIST_SHARES, 1) if lists else size
             read = 0
-            for batch in file.iter_batches(size, numbers, inside, use_threads=threads):
+            for batch in file.iter_batches(at_a_time, numbers, inside, use_threads=threads):
                 yield with_keys(validated(batch), names, self.keys, self.key_schema)
                 read += batch.num_rows
         if read != promised:
