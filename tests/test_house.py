@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import calibtool as ct
@@ -213,6 +215,17 @@ def test_evaluating_an_npz_loads_neither_scipy_nor_pyarrow_nor_matplotlib(exampl
         f"main(['evaluate', {str(file)!r}]); print(*sys.modules)"
     )
     assert not {"scipy", "matplotlib", "pyarrow", "torch"} & set(run(code))
+
+
+def test_evaluating_parquet_does_not_load_pandas(tmp_path):
+    """pyarrow.dataset would, and that takes longer than all of pyarrow."""
+    file = tmp_path / "scores.parquet"
+    pq.write_table(pa.table({"p": np.linspace(0, 1, 200), "label": np.arange(200) % 2}), file)
+    code = (
+        "import sys; from calibtool.cli.main import main; "
+        f"main(['evaluate', {str(file)!r}, '--by', 'p']); print(*sys.modules)"
+    )
+    assert not {"scipy", "matplotlib", "pandas", "pyarrow.dataset"} & set(run(code))
 
 
 def test_nothing_seeds_the_global_generator(overconfident):

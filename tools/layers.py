@@ -55,8 +55,8 @@ HEAVY: Mapping[str, tuple[str, ...]] = {
     "pyarrow": (
         *(f"data/files/{name}.py" for name in ("arrow", "arrow_batches", "arrow_file", "fetch")),
         "data/files/filter.py",
-        *(f"data/files/{name}.py" for name in ("json_lines", "literals", "partitions")),
-        *(f"data/files/{name}.py" for name in ("table_file", "text_file", "values")),
+        *(f"data/files/{name}.py" for name in ("json_lines", "literals", "parquet_file")),
+        *(f"data/files/{name}.py" for name in ("partitions", "table_file", "text_file", "values")),
         "data/logs/as_table.py",
     ),
     "rich": ("reports/text.py",),

@@ -224,14 +224,15 @@ def _column(block: Predictions, name: str) -> Array:
 def _rows_by_key(columns: Sequence[Array]) -> list[tuple[Key, Array]]:
     """Return each combination of values that occurs, with the numbers of its rows."""
     # one integer per combination, so that one sort of integers finds the groups
-    codes, count = np.zeros(len(columns[0]), np.int64), 1
-    for column in columns:
+    count, codes = _distinct(columns[0])
+    for column in columns[1:]:
         values, inverse = _distinct(column)
         codes, count = codes * values + inverse, count * values
     # integers of 16 bits are sorted in linear time
     small = codes.astype(np.uint16) if count <= 1 << 16 else codes
     order = np.argsort(small, kind="stable")
-    cuts = np.flatnonzero(np.diff(codes[order])) + 1
+    ordered = small[order]
+    cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     return [
         (tuple(str(column[index[0]]) for column in columns), index)
         for index in np.split(order, cuts)

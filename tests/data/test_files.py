@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 from pyarrow import csv, feather
 
 import calibtool as ct
+from calibtool.data.files import parquet_file
 from calibtool.data.files.open import open_source
+from calibtool.data.files.recut import recut
 from calibtool.data.files.roles import Choice
 from calibtool.data.files.write import write_predictions
 from calibtool.errors import CalibtoolError, InputError, UsageError
@@ -683,6 +686,35 @@ def test_blocks_do_not_depend_on_row_groups_or_files():
     for a, b in zip(one, parts, strict=True):
         np.testing.assert_array_equal(a.values, b.values)
         np.testing.assert_array_equal(a.labels, b.labels)
+
+
+def test_lists_are_decoded_in_shares_of_a_block(monkeypatch):
+    """pyarrow works in several times the memory of the values of a batch."""
+    z = np.random.default_rng(0).standard_normal((1000, 5)).astype(np.float32)
+    pq.write_table(pa.table({"logits": z.tolist(), "label": [0] * 1000}), "z.parquet")
+    decoded = []
+    real = parquet_file.validated
+    monkeypatch.setattr(
+        parquet_file, "validated", lambda batch: decoded.append(batch.num_rows) or real(batch)
+    )
+    blocks = [b.values for b in open_source("z.parquet").blocks(400)]
+    assert [len(block) for block in blocks] == [400, 400, 200]
+    np.testing.assert_array_equal(np.concatenate(blocks), z)
+    assert max(decoded) == 50
+
+
+def test_pieces_are_not_kept_beside_the_block_that_joins_them():
+    references = []
+
+    def pieces():
+        for k in range(4):
+            piece = np.full(3, k)
+            references.append(weakref.ref(piece))
+            yield {"x": piece}
+
+    blocks = recut(pieces(), ["x"], 5, "x")
+    assert next(blocks)["x"].tolist() == [0, 0, 0, 1, 1]
+    assert references[0]() is None
 
 
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])

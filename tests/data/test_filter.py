@@ -18,7 +18,7 @@ import pytest
 from pyarrow import csv, feather
 
 import calibtool as ct
-from calibtool.data.files import arrow_file
+from calibtool.data.files import parquet_file
 from calibtool.data.files.filter import parse
 from calibtool.data.files.literals import COMPARE
 from calibtool.data.files.open import open_source
@@ -236,7 +236,7 @@ def test_a_list_of_any_type(column, text, values):
 
 
 def test_statistics_prune_by_a_long_list(monkeypatch):
-    monkeypatch.setattr(arrow_file, "PIECE_ROWS", 100)
+    monkeypatch.setattr(parquet_file, "PIECE_ROWS", 100)
     listed = ", ".join(str(float(value)) for value in [*SCORE[210:258], *SCORE[950:966]])
     source = open_source("t.parquet", Choice(filter=f"score in ({listed})"))
     read = counting(monkeypatch)
@@ -294,18 +294,18 @@ def test_columns_of_numbers_compare_whatever_their_types():
 def counting(monkeypatch):
     """Which row groups of which files get read."""
     read = []
-    real = arrow_file.File.batches
+    real = parquet_file.ParquetFile.batches
 
     def batches(self, names, size, what=None, *, threads=False):
         read.append((Path(self.shown).parent.name, what))
         return real(self, names, size, what, threads=threads)
 
-    monkeypatch.setattr(arrow_file.File, "batches", batches)
+    monkeypatch.setattr(parquet_file.ParquetFile, "batches", batches)
     return read
 
 
 def test_statistics_of_row_groups_leave_the_rest_unread(monkeypatch):
-    monkeypatch.setattr(arrow_file, "PIECE_ROWS", 100)
+    monkeypatch.setattr(parquet_file, "PIECE_ROWS", 100)
     source = open_source("t.parquet", Choice(filter=f"score > {SCORE[1050]}"))
     read = counting(monkeypatch)
     assert len(source.parts()) == 2

@@ -84,7 +84,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def scores(folder, monkeypatch):
-    monkeypatch.setattr("calibtool.data.files.arrow_file.PIECE_ROWS", 200)
+    monkeypatch.setattr("calibtool.data.files.parquet_file.PIECE_ROWS", 200)
     monkeypatch.chdir(folder.parent)
     return folder
 

@@ -34,7 +34,7 @@ from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
 @pytest.fixture
 def scores(tmp_path, monkeypatch):
     """A folder of files, each of three parts."""
-    monkeypatch.setattr("calibtool.data.files.arrow_file.PIECE_ROWS", 200)
+    monkeypatch.setattr("calibtool.data.files.parquet_file.PIECE_ROWS", 200)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scores").mkdir()
     return write(tmp_path / "scores")
@@ -152,8 +152,8 @@ def test_the_map_step_of_the_page_gives_the_bits_of_one_thread(scores):
 KILLED = """
 import os, signal, sys
 from calibtool.streaming.engines import checkpoint
-from calibtool.data.files import arrow_file
-arrow_file.PIECE_ROWS = 200
+from calibtool.data.files import parquet_file
+parquet_file.PIECE_ROWS = 200
 checkpoint.EVERY, checkpoint.LEAST_SHARE = 0, 0
 write_if_due = checkpoint.Checkpoint.write_if_due
 def killing(self, fold):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from calibtool.data.files import filter as filters
 from calibtool.data.files import hugging_face
 from calibtool.data.files.arrow_batches import errors
 from calibtool.data.files.reader import NAMED, NULLS, NUMBERS, TWICE, Column, Part, Skipped
@@ -78,7 +77,11 @@ class ArrowTable:
         self._like, fields = common(known or [self._first_with_schema()])
         in_files = [field for field in fields if field.name not in keys.names]
         self.schema = pa.schema([*in_files, *keys])
-        self._filter = None if condition is None else filters.parse(condition, self.schema, source)
+        self._filter = None
+        if condition is not None:
+            from calibtool.data.files.filter import parse
+
+            self._filter = parse(condition, self.schema, source)
         self._counts: dict[tuple[str, ...], int] = {}  # rows by the columns that were read for it
 
     # ------------------------------------------------------------------ contents

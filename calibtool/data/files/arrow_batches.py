@@ -1,5 +1,5 @@
 """What every file that becomes batches of Arrow has in common: the names of its errors, and the
-columns in its path.
+columns in its path; and the check of what is in it.
 
 pyarrow.dataset is not needed here: it imports pandas, which takes longer than all of pyarrow.
 """
@@ -30,6 +30,16 @@ def with_keys(
 def without_columns(rows: int) -> pa.RecordBatch:
     """Return a batch of rows without columns."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
+
+
+def validated(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch of a file after checking its offsets, dictionary codes and texts, which
+    pyarrow trusts: a damaged one would be read beyond its end.
+
+    Raises pyarrow.ArrowInvalid.
+    """
+    batch.validate(full=True)
+    return batch
 
 
 @contextmanager

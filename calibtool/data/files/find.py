@@ -74,6 +74,12 @@ class FileSet:
         return PurePosixPath(uncompressed(bare)[0]).suffix.lower()
 
 
+def absolute(files: FileSet, path: str) -> str:
+    """Return a local path as an absolute one: pyarrow takes a relative path with a colon for an
+    address. A path on a server stays as it is."""
+    return path if files.filesystem else str(Path(path).absolute())
+
+
 def find(text: str) -> FileSet:
     """Find the files that a name, a folder, a glob or an address stands for.
 

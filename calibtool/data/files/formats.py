@@ -23,6 +23,8 @@ from calibtool.data.files.streams import Stream
 from calibtool.errors import CalibtoolError, InputError, UnreadableError, UsageError, near
 
 if TYPE_CHECKING:
+    from calibtool.data.files.partitions import Keys
+    from calibtool.data.files.table_file import TableFile
     from calibtool.data.logs.log import LogFile, LogFormat
 
 GROUP = "calibtool.readers"  # of entry points
@@ -95,9 +97,7 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
     """Open parquet, Arrow IPC, csv or tsv."""
     _require_addresses(files.text)
     from calibtool.data.files.arrow import ArrowTable
-    from calibtool.data.files.arrow_file import files_of
     from calibtool.data.files.partitions import keys_of
-    from calibtool.data.files.text_file import CompressedText
 
     keys = keys_of(files)
     packed = [bool(uncompressed(path)[1]) for path in files.paths]
@@ -106,9 +106,32 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
         raise InputError(
             f"{files.text}: {kind} is compressed inside; decompress the file around it first"
         )
+    return ArrowTable(
+        files.text,
+        _opened(files, choice, kind, keys, packed),
+        choice.filter,
+        keys=keys.schema,
+        skip_bad=choice.skip_bad_files,
+        mapped=kind == "ipc" and files.filesystem is None,
+        alike=text,
+    )
+
+
+def _opened(
+    files: FileSet, choice: Choice, kind: str, keys: Keys, packed: Sequence[bool]
+) -> list[TableFile]:
+    """Return the files, none of which is opened yet; `packed` says which are compressed."""
+    if kind == "parquet":
+        from calibtool.data.files.parquet_file import parquet_files
+
+        return [*parquet_files(files, keys, filtered=choice.filter is not None)]
+    from calibtool.data.files.arrow_file import files_of
+    from calibtool.data.files.text_file import CompressedText
+
+    text = kind in ("csv", "tsv")
     texts = (choice.id,) if choice.id and text else ()  # 007 is another id than 7
     delimiter = "\t" if kind == "tsv" else ","
-    opened = [
+    return [
         CompressedText(
             Stream(files.show(path), path, files.filesystem),
             file.number,
@@ -123,15 +146,6 @@ def open_arrow(files: FileSet, choice: Choice, *, kind: str) -> Reader:
             files_of(files, kind, keys, texts), files.paths, packed, strict=True
         )
     ]
-    return ArrowTable(
-        files.text,
-        opened,
-        choice.filter,
-        keys=keys.schema,
-        skip_bad=choice.skip_bad_files,
-        mapped=kind == "ipc" and files.filesystem is None,
-        alike=text,
-    )
 
 
 def _require_addresses(shown: str) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from calibtool.data.files.find import FileSet
 
@@ -31,6 +30,8 @@ class Keys:
 
     def expression(self, path: str) -> Any:
         """Return pyarrow's expression of the columns in a path, true of all its rows; or None."""
+        import pyarrow.compute as pc
+
         known = self.values.get(path, {})
         terms = [
             pc.field(name).is_null()

@@ -20,29 +20,29 @@ def recut(
     """
     pieces: list[dict[str, Array]] = []
     count = 0
-    for piece in arrays:
-        pieces.append(piece)
-        count += len(piece[names[0]])
-        while count >= size:
-            block, pieces = _cut(pieces, names, size, source)
-            count -= size
-            yield block
-    if count:
-        yield _cut(pieces, names, count, source)[0]
+    for whole in arrays:
+        piece = whole
+        while count + len(piece[names[0]]) >= size:
+            room = size - count
+            pieces.append({name: array[:room] for name, array in piece.items()})
+            yield _joined(pieces, names, source)
+            piece, count = {name: array[room:] for name, array in piece.items()}, 0
+        if rows := len(piece[names[0]]):
+            pieces.append(piece)
+            count += rows
+    if pieces:
+        yield _joined(pieces, names, source)
 
 
-def _cut(
-    pieces: list[dict[str, Array]], names: Sequence[str], size: int, source: str
-) -> tuple[dict[str, Array], list[dict[str, Array]]]:
+def _joined(pieces: list[dict[str, Array]], names: Sequence[str], source: str) -> dict[str, Array]:
+    """Return the rows of all pieces, of a single one without a copy, and empty the list: nobody
+    needs the pieces beside the block."""
+    if len(pieces) == 1:
+        piece = pieces.pop()
+        return {name: piece[name] for name in names}
     try:
-        joined = {
-            name: pieces[0][name]
-            if len(pieces) == 1
-            else np.concatenate([piece[name] for piece in pieces])
-            for name in names
-        }
+        joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
     except ValueError as error:
         raise InputError(f"{source}: rows differ in their number of values ({error})") from error
-    rest = {name: array[size:] for name, array in joined.items()}
-    left = [rest] if any(len(array) for array in rest.values()) else []
-    return {name: array[:size] for name, array in joined.items()}, left
+    pieces.clear()
+    return joined

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from calibtool.data.files.reader import RECORDS, Column
 from calibtool.errors import InputError, row_name
@@ -133,6 +132,8 @@ def to_numpy(
     if pa.types.is_dictionary(kind):
         return _decoded(column, where, width, optional=optional)
     if _is_text(kind):
+        import pyarrow.compute as pc  # a fifth of importing pyarrow, which numbers do not need
+
         longest = pc.max(pc.utf8_length(column)).as_py() or 0
         _require_short(len(column), 4 * longest, where)  # numpy keeps 4 bytes per character
         return np.asarray(column.to_pylist(), dtype=str)
@@ -191,6 +192,8 @@ def _decoded(
 
 def _nested(column: pa.Array, where: Where, outer: int, *, optional: bool = False) -> Array:
     """Return lists as an array with one more dimension; a row has `outer` of them."""
+    import pyarrow.compute as pc
+
     lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
     if lengths.size and (lengths != lengths[0]).any():
         at = int(np.argmax(lengths != lengths[0]))

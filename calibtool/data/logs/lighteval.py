@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from calibtool.data.files.arrow_file import validated
+from calibtool.data.files.arrow_batches import validated
 from calibtool.data.files.roles import Choice
 from calibtool.data.logs.answers import (
     UNSCORED,

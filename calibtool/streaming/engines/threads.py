@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from calibtool.data.files.reader import Part
+from calibtool.data.files.reader import Part, give_back
 from calibtool.data.files.source import Source
 from calibtool.parallel import ordered
 from calibtool.streaming.engines.engine import PartResult, Task, of_part
@@ -27,11 +27,14 @@ class Threads:
     ) -> Iterator[tuple[Node, PartResult]]:
         """Yield the result of every part by itself."""
         leaves = list(nodes_from(root, done, 1))
-        if len(leaves) < self.threads:
-            for leaf in leaves:
-                yield leaf, of_part(task, source, parts[leaf.start], self.threads)
-            return
-        results = ordered(
-            lambda leaf: of_part(task, source, parts[leaf.start]), leaves, self.threads
-        )
-        yield from zip(leaves, results, strict=True)
+        try:
+            if len(leaves) < self.threads:
+                for leaf in leaves:
+                    yield leaf, of_part(task, source, parts[leaf.start], self.threads)
+                return
+            results = ordered(
+                lambda leaf: of_part(task, source, parts[leaf.start]), leaves, self.threads
+            )
+            yield from zip(leaves, results, strict=True)
+        finally:
+            give_back()
