@@ -5,7 +5,8 @@ OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/race.py [FOLDER]
 A race is for many rows of many classes (calibtool/analysis/race.py), for which there is no public
 set. Here it is run on all ten public sets of `choice.py`, whatever their size: of each, --rows rows
 are drawn --splits times, and `select` chooses with a race and without one. With few rows a race is
-harder: errors are larger beside the differences, and more candidates stay.
+harder: errors are larger beside the differences, and more candidates stay. With --large, it is run
+on the made file of `commands.py` that is raced by itself, too: ten minutes of CPU, 3 GB.
 
 Writes results/race.json: how often the choices are the same, and how many of the fits a race makes.
 """
@@ -15,18 +16,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import tempfile
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 from choice import OTHERS, sets
+from commands import FILES, make
 from speed import HERE, installed
 
 from calibtool.analysis import race
 from calibtool.analysis.candidate import NOTHING
 from calibtool.analysis.selection import Selection, select
 from calibtool.calibrators.crossfit import FOLDS
+from calibtool.data.files.open import open_source
 from calibtool.data.predictions import Predictions
 from calibtool.evaluation.subsample import draw_rows
 
@@ -49,33 +53,52 @@ def fits(found: Selection) -> int:
     return sum(one.folds or ended for one in fitted)
 
 
+def both(rows: Predictions) -> dict[str, Any]:
+    """What is chosen without a race and with one, after how many fits and CPU seconds."""
+    whole, whole_s = chosen(rows, NEVER)
+    raced, raced_s = chosen(rows, ALWAYS)
+    return {
+        "rows": rows.rows,
+        "chosen": whole.chosen,
+        "raced": raced.chosen,
+        "fits": fits(whole),
+        "raced_fits": fits(raced),
+        "cpu_s": round(whole_s, 2),
+        "raced_cpu_s": round(raced_s, 2),
+    }
+
+
+def huge() -> Predictions:
+    """The made file of so many rows and classes that it is raced."""
+    with tempfile.TemporaryDirectory() as folder:
+        make(Path(folder), "huge.npz")
+        return open_source(f"{folder}/huge.npz").load()
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("folder", nargs="?", default=str(HERE.parents[1] / "shared" / "data"))
     asked.add_argument("--rows", type=int, default=2000)
     asked.add_argument("--splits", type=int, default=3)
+    asked.add_argument("--large", action="store_true")
     options = asked.parse_args()
     warnings.simplefilter("ignore")
+    data = {
+        name: rows
+        for name, rows in sets(Path(options.folder)).items()
+        if not name.startswith(OTHERS)
+    }
+    drawn = {
+        name: [draw_rows(rows, options.rows, seed) for seed in range(options.splits)]
+        for name, rows in data.items()
+    }
+    if options.large:
+        drawn |= {"made, {:,} x {:,}".format(*FILES["huge"]): [huge()]}
     found: list[dict[str, Any]] = []
-    for name, one in sets(Path(options.folder)).items():
-        if name.startswith(OTHERS):
-            continue
-        entry: dict[str, Any] = {"name": name, "classes": one.classes, "splits": []}
-        for seed in range(options.splits):
-            rows = draw_rows(one, options.rows, seed)
-            whole, whole_s = chosen(rows, NEVER)
-            raced, raced_s = chosen(rows, ALWAYS)
-            entry["splits"].append(
-                {
-                    "rows": rows.rows,
-                    "chosen": whole.chosen,
-                    "raced": raced.chosen,
-                    "fits": fits(whole),
-                    "raced_fits": fits(raced),
-                    "cpu_s": round(whole_s, 2),
-                    "raced_cpu_s": round(raced_s, 2),
-                }
-            )
+    for name, draws in drawn.items():
+        entry: dict[str, Any] = {"name": name, "classes": draws[0].classes, "splits": []}
+        for rows in draws:
+            entry["splits"].append(both(rows))
         found.append(entry)
         print(json.dumps(entry), flush=True)
         record = {
