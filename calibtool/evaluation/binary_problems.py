@@ -297,23 +297,33 @@ class RowProblems:
         its weight is informative: fewer with unequal weights, and fewer again with clusters.
         """
         cells, trials = self._resampled[index].cells, self._resampled[index].trials
-        hits = quantiles(*self._uniform(index, draws), trials, rate)
+        uniform = self._uniform(index, draws)
+        hits = quantiles(uniform, lambda: self._deviates(index, uniform), trials, rate)
         hits *= cells.n
         return cells.with_outcomes(np.divide(hits, trials, out=hits, where=trials > 0))
 
-    def _uniform(self, index: int, draws: Draws) -> tuple[Array, Array]:
-        """Return the uniform variables that a problem's outcomes are drawn by, and their normal
-        quantiles, (R, C) each. All candidates share them, and two variants nearly do: a cell has
-        those of its place among all information."""
-        from scipy.special import ndtri
+    def _uniform(self, index: int, draws: Draws) -> Array:
+        """Return the uniform variables that a problem's outcomes are drawn by, (R, C). All
+        candidates share them, and two variants nearly do: a cell has those of its place among all
+        information."""
 
-        def draw() -> tuple[Array, Array]:
+        def draw() -> Array:
             places = self.fine[index].places(fine_count(len(self)))
             rng = generator(Stream.OUTCOMES, draws.seed, index)
-            uniform = rng.random((int(places[-1]) + 1, draws.replicates))[places].T
-            return uniform, ndtri(np.maximum(uniform, 1e-16))
+            return np.asarray(rng.random((int(places[-1]) + 1, draws.replicates))[places].T)
 
         return self._uniforms(index, draw)
+
+    def _deviates(self, index: int, uniform: Array) -> Array:
+        """Return the normal quantiles of a problem's uniform variables, (R, C), which only cells of
+        several rows need."""
+
+        def compute() -> Array:
+            from scipy.special import ndtri
+
+            return np.asarray(ndtri(np.maximum(uniform, 1e-16)))
+
+        return self._uniforms(("normal", index), compute)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are

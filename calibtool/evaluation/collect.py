@@ -14,7 +14,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply
 from calibtool.data.rows import Rows
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.intervals.draws import UNITS, Draws, on_grid, sparse_sums, sum_by
+from calibtool.intervals.draws import MANY, UNITS, Draws, on_grid, sparse_sums, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
@@ -24,9 +24,6 @@ _CHUNK = 8 * BLOCK
 # Classes whose replicates are summed in one matrix product: with 1,024 rows, 8 MB. Weights may be
 # drawn once more for each part of the classes, a tenth of the time of its product.
 _COLUMNS = 1 << 11
-# Rows from which on columns of bins are summed by a sparse matrix. Fewer take hardly longer one by
-# one than the 0.15 s of importing scipy.
-MANY = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)

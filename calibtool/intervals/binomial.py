@@ -7,6 +7,8 @@ their rates do.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from calibtool.types import Array
@@ -19,19 +21,21 @@ _NORMAL = 4.0
 _AT_ONCE = 1 << 16
 
 
-def quantiles(uniform: Array, deviate: Array, trials: Array, rate: Array) -> Array:
+def quantiles(
+    uniform: Array, deviates: Callable[[], Array], trials: Array, rate: Array
+) -> Array:
     """Return the binomial quantile of each uniform variable.
 
     Args:
         uniform: (R, C) in (0, 1).
-        deviate: (R, C) their normal quantiles.
+        deviates: returns their normal quantiles, (R, C); asked only where a cell needs them.
         trials: (R, C) whole numbers, as floats.
         rate: (C,) in [0, 1].
 
     Returns (R, C) counts, as floats.
 
     >>> u = np.array([[0.2], [0.3], [0.8]])
-    >>> quantiles(u, np.zeros((3, 1)), np.full((3, 1), 2.0), np.array([0.5])).ravel()
+    >>> quantiles(u, lambda: u, np.full((3, 1), 2.0), np.array([0.5])).ravel()
     array([0., 1., 2.])
     """
     # at rates above 1/2 misses are counted, so that the sums of `_summed` are short
@@ -42,6 +46,7 @@ def quantiles(uniform: Array, deviate: Array, trials: Array, rate: Array) -> Arr
     # the mean decides for all counts of a cell; few of a Poisson number are below half of it
     normal = trials.mean(axis=0) * p * (1 - p) > _NORMAL
     few, many = np.flatnonzero(~normal), np.flatnonzero(normal)
+    deviate = deviates() if len(many) else uniform  # of which no column is taken
     step = max(1, _AT_ONCE // max(len(p), 1))
     for low in range(0, len(trials), step):
         at = slice(low, low + step)

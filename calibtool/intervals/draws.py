@@ -46,6 +46,9 @@ _EVERY_SECOND = np.uint64(0x00FF00FF00FF00FF)
 # 131,072 rows. A view of 100 classes asks for the weights of the same rows 400 times, a report of
 # one file 5 times.
 KEPT = 1 << 27
+# Rows from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take hardly
+# longer than the 0.2 s of importing scipy.
+MANY = 1 << 16
 # Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
 # work takes that draws them is a multiple of it. Progress alone depends on it.
 DRAWING = 1e-8
@@ -270,15 +273,16 @@ def drawn_sums(
     blocks = list(_by_cell(at, where, size, columns, draws.rows))
 
     def work(group: slice) -> None:
-        for low, high, matrices, others in blocks:
+        for low, high, matrices, kinds, others in blocks:
             if matrices:
                 drawn = draws.weights(low, high, group)
             for kind, matrix in matrices.items():
                 out[kind][group] += (matrix @ drawn).T
-            if others:
-                words = draws.words(low, high, group)
-            for kind, targets in others.items():
-                out[kind][group] += targets.sums(words, group)[0].T
+            if kinds:
+                for kind, sums in zip(
+                    kinds, others.sums(draws.words(low, high, group), group), strict=True
+                ):
+                    out[kind][group] += sums.T
 
     list(ordered(work, draws.groups, threads))
     return out
@@ -286,9 +290,10 @@ def drawn_sums(
 
 def _by_cell(
     at: Array, where: Array, size: int, columns: Sequence[Array], rows: int
-) -> Iterator[tuple[int, int, dict[int, Any], dict[int, Targets]]]:
-    """Yield the start and the stop of blocks of rows, and what sums the columns by cell: a matrix
-    where sums are exact, in whichever order; otherwise in pairs."""
+) -> Iterator[tuple[int, int, dict[int, Any], list[int], Targets]]:
+    """Yield the start and the stop of blocks of rows, and what sums the columns by cell: matrices
+    of the kinds whose sums are exact, in whichever order, where there are many rows; and the
+    other kinds, with what sums them in pairs."""
     for low in range(0, rows, _AT_ONCE):
         high = min(low + _AT_ONCE, rows)
         first, last = np.searchsorted(at, [low, high])
@@ -296,18 +301,12 @@ def _by_cell(
             order = first + np.argsort(where[first:last], kind="stable")
             cell, source = where[order].astype(np.int64), at[order] - low
             values = [column[order].astype(np.float32) for column in columns]
-            exact = [whole(value) for value in values]
+            exact = [k for k, v in enumerate(values) if len(at) >= MANY and whole(v)]
             shape = size, high - low
-            yield (
-                low,
-                high,
-                {k: sparse_sums(cell, source, v, shape) for k, v in enumerate(values) if exact[k]},
-                {
-                    k: Targets(cell, source, [v], size, at_once=len(cell))
-                    for k, v in enumerate(values)
-                    if not exact[k]
-                },
-            )
+            matrices = {k: sparse_sums(cell, source, values[k], shape) for k in exact}
+            rest = [k for k in range(len(values)) if k not in matrices]
+            others = [values[k] for k in rest]
+            yield low, high, matrices, rest, Targets(cell, source, others, size, at_once=len(cell))
 
 
 def whole(values: Array) -> bool:
