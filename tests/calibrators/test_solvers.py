@@ -108,7 +108,7 @@ def test_order_preserving_sums_as_its_formula_says(classes):
     log_p = np.log(rows.values.astype(float)) if rows.kind == "probs" else rows.values.astype(float)
     log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
     at, v, w = np.array([-4.0, -2.0, -1.0, 0.0]), np.array([0.7, 1.0, 0.5, 1.2]), rng.random(50)
-    basis = bend_basis(log_p.ravel(), at).reshape(50, -1, 4)
+    basis = bend_basis(log_p.ravel(), at).T.reshape(50, -1, 4)
     s = basis @ v
     p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
     mean, label = np.einsum("nk,nkm->nm", p, basis), (np.arange(50), rows.labels)

@@ -113,29 +113,23 @@ def require_shape(knots: int, smoothness: float) -> None:
 
 
 def bend_basis(score: Array, knots: Array) -> Array:
-    """Return (n, M): the integral of each knot's hat function, from the first knot to each score.
+    """Return (M, n): the integral of each knot's hat function, from the first knot to each score.
 
     The hat of a knot is 1 there, 0 at all other knots, and straight between; those of the first and
-    the last knot stay 1 beyond. A curve whose slopes at the knots are v is then `basis @ v`.
+    the last knot stay 1 beyond. A curve whose slopes at the knots are v is then `v @ basis`.
     """
-    gaps = np.diff(knots)
-    k = np.clip(np.searchsorted(knots, score, side="right") - 1, 0, len(knots) - 1)
-    d = score - knots[k]
-    out = np.zeros((len(score), len(knots)))
-    halves = np.concatenate([[0.0], gaps / 2]) + np.concatenate([gaps / 2, [0.0]])
-    # Hats that lie wholly below the score count in full: half the gap on each side. Of the two hats
-    # around the score, a part counts: d - d**2 / (2 gap) of the left one's falling side, and
-    # d**2 / (2 gap) of the right one's rising side.
-    for j in range(len(knots)):
-        out[:, j] = np.where(j < k, halves[j], 0)
-    inside = (d >= 0) & (k < len(knots) - 1)
-    gap = gaps[np.minimum(k, len(gaps) - 1)]
-    rows = np.arange(len(score))
-    before = np.where(k > 0, gaps[np.maximum(k - 1, 0)] / 2, 0)
-    left = before + np.where(inside, d - d * d / (2 * gap), d)
-    out[rows, k] = np.where(d < 0, d, left)
-    at = rows[inside]
-    out[at, k[inside] + 1] = (d * d / (2 * gap))[inside]
+    out = np.zeros((len(knots), len(score)))
+    np.minimum(score - knots[0], 0, out=out[0])
+    for j, gap in enumerate(np.diff(knots)):
+        # on the way from knot j to the next, a hat rises by d**2 / (2 gap) while the one before
+        # falls by the rest of d
+        d = np.clip(score - knots[j], 0, gap)
+        rising = out[j + 1]
+        np.multiply(d, d, out=rising)
+        rising /= 2 * gap
+        d -= rising
+        out[j] += d
+    out[-1] += np.maximum(score - knots[-1], 0)
     return out
 
 
