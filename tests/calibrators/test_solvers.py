@@ -132,10 +132,6 @@ def test_venn_abers_goes_through_runs_of_cells_as_through_single_cells(share):
     for size in (1, 2, 3, 30, 300):
         n = rng.integers(1, 3, size).astype(float)
         y = rng.binomial(n.astype(int), share).astype(float)
-        width, height = np.append(0, np.cumsum(n)), np.append(0, np.cumsum(y))
-        single = venn_abers._hull(width.tolist(), height.tolist())
-        none = np.zeros(size, bool)
-        np.testing.assert_array_equal(venn_abers._hulls(width, height, none, none), single)
         fast = venn_abers._with_a_one(n, y)
         # by definition: the row is added to each cell in turn, and all are fitted anew
         for j in range(0, size, 7):

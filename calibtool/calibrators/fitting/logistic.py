@@ -118,7 +118,8 @@ def grouped(x: Array, n: Array, y: Array) -> tuple[Array, Array, Array]:
     if along[-1] > 0:  # features that are all the same lead nowhere
         place += along / along[-1]
     ends = np.searchsorted(place, np.arange(1, GROUPS) / (GROUPS / 2))
-    starts = np.unique(np.append(0, ends[ends < len(n)]))
+    ends = ends[ends < len(n)]
+    starts = np.append(0, ends[np.diff(ends, prepend=0) > 0])
     rows = np.add.reduceat(n, starts)
     some = rows > 0
     means = np.add.reduceat(x * n, starts, axis=1)[:, some] / rows[some]
