@@ -57,11 +57,13 @@ def minimise(
     for _ in range(STEPS):
         free = ~((v <= lower + NEAR) & (slope > 0))
         step = np.zeros_like(v)
-        free_curve = curve[np.ix_(free, free)]
+        free_curve = curve[free][:, free]
         # A ridge of 1e-12 of the mean diagonal: without rows near a knot and with a small penalty
         # the matrix is singular to rounding. It changes steps, but not the minimum.
-        ridge = 1e-12 * max(float(np.trace(free_curve)) / max(len(free_curve), 1), 1e-300)
-        step[free] = np.linalg.solve(free_curve + ridge * np.eye(len(free_curve)), -slope[free])
+        diagonal = np.arange(len(free_curve))
+        mean = float(free_curve[diagonal, diagonal].sum()) / max(len(diagonal), 1)
+        free_curve[diagonal, diagonal] += 1e-12 * max(mean, 1e-300)
+        step[free] = np.linalg.solve(free_curve, -slope[free])
         if not np.isfinite(step).all():  # no row bends the objective here
             step = np.where(free, -slope, 0)
         if -float(slope @ step) <= enough:

@@ -91,9 +91,11 @@ def _search(
 def gram(x: Array, w: Array) -> Array:
     """Return (x * w) @ x.T, (F, F), of few rows x, (F, C), and weights, (C,).
 
-    Row by row: a product of two matrices is packed by BLAS first, which takes twice as long here,
-    and computes both halves.
+    Of many cells row by row: a product of two matrices is packed by BLAS first, which takes twice
+    as long here, and computes both halves.
     """
+    if x.shape[1] <= MANY:
+        return np.asarray((x * w) @ x.T)
     out = np.empty((len(x), len(x)))
     for i, row in enumerate(x):
         out[i, : i + 1] = out[: i + 1, i] = x[: i + 1] @ (row * w)
