@@ -55,8 +55,8 @@ FAR = 1e4
 # per step, measured to be no slower than conjugate gradients up to here. Rows of a file always sum
 # it, since there a pass costs more than the matrix.
 DENSE = 16
-# Rows at least that a preconditioner of a full W takes at a time. It goes through the classes one by
-# one, and of each only some rows matter.
+# Rows at least that a preconditioner of a full W takes at a time: it goes through the classes one
+# by one, and of each only some rows matter.
 LONG = 1 << 14
 # Eigenvalues of the scaled matrix below this share of the largest are rounding errors of 0: their
 # directions (a constant added to all biases, a class without spread) have no effect.
