@@ -17,6 +17,7 @@ from calibtool.calibrators.calibrator import Calibrator, require_classes
 from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fit import fit
+from calibtool.calibrators.fitting.nearby import Nearby, on_nearly_the_same_rows
 from calibtool.calibrators.registry import finite_options
 from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import Kind, Predictions
@@ -62,6 +63,7 @@ class Crossed:
         numbers: how many each fit holds.
         distinct: (2,) distinct confidences before and after, summed over the splits.
         failed: why it could not be fitted; "" otherwise.
+        nearby: where the searches of the splits ended.
     """
 
     method: str
@@ -71,6 +73,7 @@ class Crossed:
     numbers: tuple[int, ...] = ()
     distinct: Array = field(default_factory=lambda: np.zeros(2))
     failed: str = ""
+    nearby: Nearby = field(default_factory=Nearby)
 
     @property
     def done(self) -> int:
@@ -120,7 +123,8 @@ class Trial:
         before = self.measured.take(at)
         began = time.perf_counter()
         try:
-            fitted = None if method == NOTHING else self.fit(method, fit_rows())
+            with on_nearly_the_same_rows(crossed.nearby):
+                fitted = None if method == NOTHING else self.fit(method, fit_rows())
             fit_end = time.perf_counter()
             after = before if fitted is None else fitted(before)
         except CalibtoolError as error:

@@ -60,11 +60,12 @@ def curve(cells: Cells, *, parameters: str = "abm") -> Sigmoid:
     which the only slope of 0 is negative where both are free needs no other beside it: between the
     optimum with both free and anything better, that slope would be 0 at something better too.
     """
-    from scipy.special import log_expit
-
     require_both(cells.n, cells.y, REMEDY)
     require_spread(cells.at)
-    up, down = log_expit(cells.at), -log_expit(-cells.at)
+    # log p and -log(1 - p), of one logarithm
+    with np.errstate(under="ignore"):
+        small = np.log1p(np.exp(-np.abs(cells.at)))
+    up, down = np.minimum(cells.at, 0) - small, np.maximum(cells.at, 0) + small
     half = np.log(2)
     slopes, shift = {
         "abm": ([up, down], True),

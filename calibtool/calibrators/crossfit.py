@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.calibrators.fitting.nearby import Nearby, on_nearly_the_same_rows
 from calibtool.data.folds import folds_of
 from calibtool.data.predictions import Kind, Predictions
 from calibtool.errors import FitError, InputError
@@ -60,13 +61,14 @@ def cross_fit(
     Returns the predictions with numbered rows, and their calibrator for `evaluate`. Raises
     InputError if there are too few rows, FitError if a fold cannot be fitted.
     """
-    fold = folds(predictions, seed, cluster)
+    fold, nearby = folds(predictions, seed, cluster), Nearby()
     values: Array | None = None
     kind = predictions.kind
     for k in range(FOLDS):
         test = np.flatnonzero(fold == k)
         try:
-            calibrator = fit(predictions.take(np.flatnonzero(fold != k)))
+            with on_nearly_the_same_rows(nearby):
+                calibrator = fit(predictions.take(np.flatnonzero(fold != k)))
         except FitError as error:
             raise FitError(f"{error} (in fold {k + 1} of {FOLDS} of the cross-fit)") from error
         after = calibrator(predictions.take(test))

@@ -61,13 +61,12 @@ def curve(cells: Cells) -> Line:
     share = y / n
     runs = np.flatnonzero(np.concatenate([[True], share[1:] != share[:-1]]))
     n, y, p = (np.add.reduceat(x, runs) for x in (n, y, p))
-    curves = list(_path(y / n, n, np.log(n.sum()) + np.log(2 * np.pi), y))
-    bic = np.array([curve_bic for curve_bic, _, _ in curves])
+    curves, bic = _path(y / n, n, np.log(n.sum()) + np.log(2 * np.pi), y)
     weight = np.exp((bic.min() - bic) / 2)
     weight[weight < NEGLIGIBLE] = 0
     weight /= weight.sum()
     mean = np.zeros(len(n))
-    for w, (_, value, starts) in zip(weight, curves, strict=True):
+    for w, (value, starts) in zip(weight, curves, strict=True):
         if not w:
             continue
         mass, positives, score = (np.add.reduceat(x, starts) for x in (n, y, p))
@@ -84,8 +83,10 @@ def curve(cells: Cells) -> Line:
     return Line(*distinct(x, np.clip(height, 0, 1)))
 
 
-def _path(share: Array, n: Array, price: float, y: Array) -> Iterator[tuple[float, Array, Array]]:
-    """Yield (BIC, values of the blocks, first run of each) of the curves that could matter.
+def _path(
+    share: Array, n: Array, price: float, y: Array
+) -> tuple[list[tuple[Array, Array]], Array]:
+    """Return (values of the blocks, first run of each) of the curves that could matter, and BICs.
 
     These are the isotonic curve, and those at the prices at which blocks meet. BIC is at least df
     times `price`, so curves of more than `max_blocks` blocks are negligible beside the isotonic one
@@ -95,12 +96,11 @@ def _path(share: Array, n: Array, price: float, y: Array) -> Iterator[tuple[floa
 
     iso = isotonic_regression(share, weights=n)
     starts = iso.blocks[:-1]
-    iso_bic = _bic(iso.x[starts], starts, n, y, price)
-    yield iso_bic, iso.x[starts], starts
-    max_blocks = int((iso_bic - 2 * np.log(NEGLIGIBLE)) / price) + 1
-    for values, starts in _meetings(share, n, max_blocks):
-        if len(starts) > len(iso.blocks) - 1:  # the last is the isotonic one
-            yield _bic(values, starts, n, y, price), values, starts
+    curves = [(iso.x[starts], starts)]
+    max_blocks = int((_bics(curves, n, y, price)[0] - 2 * np.log(NEGLIGIBLE)) / price) + 1
+    # the last is the isotonic one
+    curves += [one for one in _meetings(share, n, max_blocks) if len(one[1]) > len(starts)]
+    return curves, _bics(curves, n, y, price)
 
 
 def _meetings(share: Array, n: Array, max_blocks: int) -> Iterator[tuple[Array, Array]]:
@@ -173,11 +173,19 @@ def _meetings(share: Array, n: Array, max_blocks: int) -> Iterator[tuple[Array, 
             yield np.array(values), starts
 
 
-def _bic(value: Array, starts: Array, n: Array, y: Array, price: float) -> float:
-    """Return `price` per block minus twice the log-likelihood."""
-    mass, ones = np.add.reduceat(n, starts), np.add.reduceat(y, starts)
+def _bics(curves: list[tuple[Array, Array]], n: Array, y: Array, price: float) -> Array:
+    """Return of each curve `price` per block minus twice the log-likelihood: all at once, since
+    curves are many and blocks of each are few."""
+    value, first = (np.concatenate(parts) for parts in zip(*curves, strict=True))
+    blocks = np.array([len(starts) for _, starts in curves])
+    of = np.cumsum(blocks) - blocks  # the first block of each curve
+    last = np.append(first[1:], 0)
+    last[of - 1] = len(n)  # that of the last curve comes before the first
+    # every second sum is one from the end of a block to the first of the next, which nobody needs
+    ends = np.stack([first, last], axis=1).ravel()
+    mass, ones = (np.add.reduceat(np.append(x, 0.0), ends)[::2] for x in (n, y))
     p = np.clip(value, 0, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         likelihood = np.where(ones > 0, ones * np.log(p), 0.0)
         likelihood += np.where(mass > ones, (mass - ones) * np.log1p(-p), 0.0)
-    return float(len(value) * price - 2 * likelihood.sum())
+    return np.asarray(blocks * price - 2 * np.add.reduceat(likelihood, of))

@@ -140,8 +140,8 @@ class _Block:
         first.flat[above] = second.flat[above] = 0
         row = above // log_p.shape[1]
         starts = np.flatnonzero(np.diff(row, prepend=-1))
-        basis = bend_basis(log_p.ravel()[above], at)
-        label = bend_basis(log_p[np.arange(len(log_p)), labels], at)
+        basis = bend_basis(log_p.ravel()[above], at).T.copy()
+        label = bend_basis(log_p[np.arange(len(log_p)), labels], at).T.copy()
         return cls(first, second, above, basis, row[starts], starts, label, labels, weights)
 
     def sums(self, v: Array) -> tuple[float, Array, Array]:

@@ -11,6 +11,8 @@ probabilities: there the curve goes on along its tangent, or level if that falls
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from calibtool.calibrators.calibrator import Calibrator
@@ -47,12 +49,13 @@ def fit(
 def curve(cells: Cells) -> Parabola:
     """Return the most likely parabola of cells of log-odds."""
     x, n = np.clip(cells.at, -FARTHEST, FARTHEST), cells.n
-    require_spread(np.unique(x))
+    require_spread(x[[0, -1]] if x[0] < x[-1] else x[:1])
     require_both(n, cells.y, REMEDY)
     # Newton's steps do not depend on the unit of x, but their rounding does: the matrix of second
     # derivatives would hold numbers from 1 to 1e6.
-    middle = float(np.average(x, weights=n))
-    unit = float(np.sqrt(np.average((x - middle) ** 2, weights=n)))
+    share = n / n.sum()
+    middle = float(share @ x)
+    unit = math.sqrt(share @ (x - middle) ** 2)
     u = (x - middle) / unit
     basis, identity = np.stack([np.ones(len(u)), u, u * u]), np.array([middle, unit, 0.0])
     v, _ = logistic(basis, n, cells.y, REMEDY, start=identity)

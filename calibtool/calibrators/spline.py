@@ -23,6 +23,7 @@ from calibtool.calibrators.fitting.logistic import (
     FAR,
     MANY,
     ROUGHLY,
+    gram,
     grouped,
     nll_at,
     require_both,
@@ -75,7 +76,7 @@ def curve(cells: Cells, *, knots: int = 6, smoothness: float = 1.0) -> Bend:
     require_spread(cells.at)
     rows = cells.n.sum()
     at = quantiles(cells.at, cells.n, knots)
-    x = np.concatenate([bend_basis(cells.at, at).T, np.ones((1, len(cells.at)))])
+    x = np.concatenate([bend_basis(cells.at, at), np.ones((1, len(cells.at)))])
     # the objective is the mean NLL, so the penalty is per row too; 2 since it is halved below
     rough = np.zeros((len(x), len(x)))
     rough[:-1, :-1] = 2 * smoothness / rows * roughness(len(at))
@@ -84,7 +85,7 @@ def curve(cells: Cells, *, knots: int = 6, smoothness: float = 1.0) -> Bend:
         nll, p = nll_at(v @ x, n, y)
         expected = n * p
         slope = x @ (expected - y) / rows + rough @ v
-        curve = (x * (expected * (1 - p) / rows)) @ x.T + rough
+        curve = gram(x, expected * (1 - p) / rows) + rough
         return nll + float(v @ rough @ v) / 2, slope, curve
 
     lower, v = np.append(np.zeros(len(at)), -np.inf), np.append(np.ones(len(at)), at[0])

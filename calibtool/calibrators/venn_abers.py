@@ -26,6 +26,8 @@ from calibtool.types import Array
 # Scores of all classes at most: the calibrator keeps up to 4 numbers per score, and the hulls are
 # built by a Python loop over the scores.
 MAX_SCORES = 1 << 25
+# One point in how many along a line is looked at first.
+EVERY = 16
 
 
 def fit(
@@ -83,14 +85,44 @@ def _with_a_one(n: Array, y: Array) -> Array:
     i = j - 1 can raise it, hence the running maximum. The smallest slope is that of the tangent
     from the point to the lower hull of the corners from j on.
 
-    `then` links each corner to the next on the hull that starts there, and all tangents are found
-    at once, along these links.
+    Most cells of a class among many hold no positive row, or, in reverse, nothing else. For a cell
+    in a run of the former, P_i - (1, 1) lies below the run, and the tangent passes its level
+    corners by; for one of the latter it lies on the run's line, with all of its corners in one
+    direction. Either tangent is that to the hull that starts at the end of the run, and no hull
+    that starts before turns inside one. So only corners between runs are gone through one by one.
     """
     width, height = np.append(0.0, np.cumsum(n)), np.append(0.0, np.cumsum(y))
-    then = _hulls(width, height, y == 0, y == n)
+    level, steep = y == 0, y == n
+    between = np.ones(len(width), bool)
+    between[1:-1] = ~(level[:-1] & level[1:] | steep[:-1] & steep[1:])
+    end = (np.cumsum(between) - between)[1:]  # of each cell's run, among the corners between runs
+    then = _hull(width[between].tolist(), height[between].tolist())
     w, h = width[:-1] - 1, height[:-1] - 1
-    b = _tangents(w, h, np.arange(1, len(width)), width, height, then)
+    width, height = width[between], height[between]
+    b = _tangents_of_runs(w, h, end, width, height, then)
     return np.maximum.accumulate(np.clip((height[b] - h) / (width[b] - w), 0, 1))
+
+
+def _tangents_of_runs(
+    w: Array, h: Array, b: Array, width: Array, height: Array, then: Array
+) -> Array:
+    """Return what `_tangents` does, for points of which neighbours with the same b lie on a line
+    that is level or has a slope of 1.
+
+    Along such a line the corner that a hull is touched at moves one way. Where it is the same for
+    two points, it is for those between: few are looked at.
+    """
+    looked = np.arange(len(b)) % EVERY == 0
+    first = np.flatnonzero(np.diff(b, prepend=-1))
+    looked[first] = looked[first - 1] = True  # the last point of all comes before the first
+    at, rest = np.flatnonzero(looked), np.flatnonzero(~looked)
+    found = np.empty(len(b), np.int64)
+    found[at] = _tangents(w[at], h[at], b[at], width, height, then)
+    before = np.cumsum(looked)[rest] - 1
+    found[rest] = found[at[before]]
+    unlike = rest[found[rest] != found[at[before + 1]]] if len(rest) else rest
+    found[unlike] = _tangents(w[unlike], h[unlike], b[unlike], width, height, then)
+    return found
 
 
 def _tangents(w: Array, h: Array, b: Array, width: Array, height: Array, then: Array) -> Array:
@@ -113,35 +145,6 @@ def _tangents(w: Array, h: Array, b: Array, width: Array, height: Array, then: A
     for stride in reversed(strides):  # to the last corner from which the edge falls
         b = np.where(falls(stride[b]), stride[b], b)
     return np.where(falls(b), then[b], b)
-
-
-def _hulls(width: Array, height: Array, level: Array, steep: Array) -> Array:
-    """Return, for each corner, the next one on the lower hull of the corners from it on.
-
-    Most cells of a class among many hold no positive row, or, in reverse, nothing else. Within a
-    run of cells without one (`level`), no slope is lower than 0, and the next corner is the end of
-    the run. Within a run of cells of nothing else (`steep`), no slope is higher than 1: no hull
-    that starts before turns there, and the next corner is a tangent from it to the hull that starts
-    at the end of the run. So only the corners between runs are gone through one by one.
-    """
-    end = len(width) - 1
-    inner = np.zeros(end + 1, bool)
-    inner[1:end] = (level[:-1] & level[1:]) | (steep[:-1] & steep[1:])
-    at = np.flatnonzero(~inner)
-    then = np.zeros(end + 1, np.int64)
-    links = at[_hull(width[at].tolist(), height[at].tolist())]
-    then[at] = links
-    inside = np.flatnonzero(inner)
-    if len(inside):
-        follows = np.searchsorted(at, inside)  # the end of each one's run, among `at`
-        ends = at[follows]
-        then[inside] = ends
-        up = steep[inside]
-        rises = inside[up]
-        outer = np.searchsorted(at, links)
-        found = _tangents(width[rises], height[rises], follows[up], width[at], height[at], outer)
-        then[rises] = at[found]
-    return then
 
 
 def _hull(width: list[float], height: list[float]) -> Array:

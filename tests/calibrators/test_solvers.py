@@ -1,21 +1,27 @@
 """Short cuts of the searches for an optimum change where they begin, or how they sum: never what
 they find."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from scipy.optimize import isotonic_regression
+from scipy.special import xlog1py, xlogy
 
 import calibtool as ct
 from calibtool.calibrators import (
     bbq,
+    enir,
     ensemble_temperature,
     inputs,
     order_preserving,
     spline,
     venn_abers,
 )
-from calibtool.calibrators.fitting import affine, gradients, logistic
+from calibtool.calibrators.crossfit import cross_fit
+from calibtool.calibrators.fitting import affine, descent, gradients, logistic
 from calibtool.calibrators.fitting.bounded import bend_basis
+from calibtool.calibrators.fitting.nearby import Nearby, on_nearly_the_same_rows
 from calibtool.calibrators.multiclass_curves import with_top
 from calibtool.metrics.cells import Cells
 
@@ -48,6 +54,58 @@ def test_the_preconditioner_does_not_matter(method, stale, monkeypatch):
     fitted = parameters(ct.fit(method, rows))
     monkeypatch.setattr(gradients, "STALE", stale)
     np.testing.assert_allclose(parameters(ct.fit(method, rows)), fitted, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", ["dirichlet", "matrix", "structured-matrix"])
+def test_folds_begin_where_the_last_ended_and_find_the_same(method, monkeypatch):
+    rows, calls, found = logits(20, rows=2000), [], []
+
+    def counted(name):
+        function = getattr(descent.Problem, name)
+
+        def call(self, *args, **keys):
+            calls.append(name)
+            return function(self, *args, **keys)
+
+        monkeypatch.setattr(descent.Problem, name, call)
+
+    for name in ("_look", "_curve_along", "_preconditioner"):  # the passes over rows
+        counted(name)
+
+    def fit(part):
+        found.append(ct.fit(method, part, advise=False))
+        return found[-1]
+
+    def fit_alone(part):
+        with on_nearly_the_same_rows(Nearby()):  # on which no search has been
+            return fit(part)
+
+    cross_fit(fit_alone, rows, method)
+    alone = Counter(calls)
+    calls.clear()
+    cross_fit(fit, rows, method)
+    together = Counter(calls)
+    for one, other in zip(found[:5], found[5:], strict=True):
+        np.testing.assert_allclose(parameters(one), parameters(other), rtol=0, atol=1e-9)
+    assert together["_preconditioner"] < alone["_preconditioner"]
+
+    def cost(passes):  # making a preconditioner takes as long as some 20 products
+        return passes.total() + 19 * passes["_preconditioner"]
+
+    assert cost(together) < cost(alone)
+
+
+def test_without_a_penalty_each_fold_begins_by_itself():
+    # along a direction without effect, a search stays where it began
+    rows, fitted = logits(20), []
+
+    def fit(part):
+        fitted.append((part, parameters(ct.fit("vector", part))))
+        return ct.fit("vector", part)
+
+    cross_fit(fit, rows, "vector")
+    for part, found in fitted:
+        np.testing.assert_array_equal(parameters(ct.fit("vector", part)), found)
 
 
 def test_a_slope_without_effect_stays_where_it_was():
@@ -108,7 +166,7 @@ def test_order_preserving_sums_as_its_formula_says(classes):
     log_p = np.log(rows.values.astype(float)) if rows.kind == "probs" else rows.values.astype(float)
     log_p = log_p - np.log(np.exp(log_p).sum(axis=1, keepdims=True))
     at, v, w = np.array([-4.0, -2.0, -1.0, 0.0]), np.array([0.7, 1.0, 0.5, 1.2]), rng.random(50)
-    basis = bend_basis(log_p.ravel(), at).reshape(50, -1, 4)
+    basis = bend_basis(log_p.ravel(), at).T.reshape(50, -1, 4)
     s = basis @ v
     p = np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
     mean, label = np.einsum("nk,nkm->nm", p, basis), (np.arange(50), rows.labels)
@@ -132,10 +190,6 @@ def test_venn_abers_goes_through_runs_of_cells_as_through_single_cells(share):
     for size in (1, 2, 3, 30, 300):
         n = rng.integers(1, 3, size).astype(float)
         y = rng.binomial(n.astype(int), share).astype(float)
-        width, height = np.append(0, np.cumsum(n)), np.append(0, np.cumsum(y))
-        single = venn_abers._hull(width.tolist(), height.tolist())
-        none = np.zeros(size, bool)
-        np.testing.assert_array_equal(venn_abers._hulls(width, height, none, none), single)
         fast = venn_abers._with_a_one(n, y)
         # by definition: the row is added to each cell in turn, and all are fitted anew
         for j in range(0, size, 7):
@@ -145,6 +199,45 @@ def test_venn_abers_goes_through_runs_of_cells_as_through_single_cells(share):
             assert fast[j] == pytest.approx(
                 isotonic_regression(right / more, weights=more).x[j], abs=1e-12
             )
+
+
+def test_venn_abers_looks_at_few_points_of_a_run(monkeypatch):
+    rng = np.random.default_rng(0)
+    y = (rng.random(4000) < 0.01).astype(float)  # a class among a hundred
+    points, tangents = [], venn_abers._tangents
+
+    def counted(w, *args):
+        points.append(len(w))
+        return tangents(w, *args)
+
+    monkeypatch.setattr(venn_abers, "_tangents", counted)
+    few = venn_abers._with_a_one(np.ones(4000), y)
+    assert sum(points) < 1200
+    monkeypatch.setattr(venn_abers, "EVERY", 1)  # every point
+    np.testing.assert_array_equal(venn_abers._with_a_one(np.ones(4000), y), few)
+
+
+def test_weights_of_near_isotonic_curves_are_those_of_each_alone():
+    n, y = np.array([2.0, 1.0, 3.0, 1.0]), np.array([0.0, 1.0, 2.0, 1.0])
+    curves = [
+        (np.array([0.0, 0.6, 1.0]), np.array([0, 1, 3])),
+        (np.array([0.5]), np.array([0])),
+        (np.array([0.1, 0.8]), np.array([0, 2])),
+    ]
+    expected = []
+    for value, starts in curves:
+        mass, ones = np.add.reduceat(n, starts), np.add.reduceat(y, starts)
+        log_one, log_zero = xlogy(ones, value), xlog1py(mass - ones, -value)
+        expected.append(1.5 * len(value) - 2 * float((log_one + log_zero).sum()))
+    np.testing.assert_allclose(enir._bics(curves, n, y, 1.5), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("cells", [5, logistic.MANY + 1])
+def test_sums_of_products_of_features_are_those_of_their_definition(cells):
+    rng = np.random.default_rng(1)
+    x, w = rng.standard_normal((4, cells)), rng.random(cells)
+    expected = np.einsum("ic,jc,c->ij", x, x, w)
+    np.testing.assert_allclose(logistic.gram(x, w), expected, rtol=0, atol=1e-11)
 
 
 def test_shares_of_an_ensemble_converge_where_one_is_nearly_none():

@@ -57,11 +57,13 @@ def minimise(
     for _ in range(STEPS):
         free = ~((v <= lower + NEAR) & (slope > 0))
         step = np.zeros_like(v)
-        free_curve = curve[np.ix_(free, free)]
+        free_curve = curve[free][:, free]
         # A ridge of 1e-12 of the mean diagonal: without rows near a knot and with a small penalty
         # the matrix is singular to rounding. It changes steps, but not the minimum.
-        ridge = 1e-12 * max(float(np.trace(free_curve)) / max(len(free_curve), 1), 1e-300)
-        step[free] = np.linalg.solve(free_curve + ridge * np.eye(len(free_curve)), -slope[free])
+        diagonal = np.arange(len(free_curve))
+        mean = float(free_curve[diagonal, diagonal].sum()) / max(len(diagonal), 1)
+        free_curve[diagonal, diagonal] += 1e-12 * max(mean, 1e-300)
+        step[free] = np.linalg.solve(free_curve, -slope[free])
         if not np.isfinite(step).all():  # no row bends the objective here
             step = np.where(free, -slope, 0)
         if -float(slope @ step) <= enough:
@@ -113,29 +115,23 @@ def require_shape(knots: int, smoothness: float) -> None:
 
 
 def bend_basis(score: Array, knots: Array) -> Array:
-    """Return (n, M): the integral of each knot's hat function, from the first knot to each score.
+    """Return (M, n): the integral of each knot's hat function, from the first knot to each score.
 
     The hat of a knot is 1 there, 0 at all other knots, and straight between; those of the first and
-    the last knot stay 1 beyond. A curve whose slopes at the knots are v is then `basis @ v`.
+    the last knot stay 1 beyond. A curve whose slopes at the knots are v is then `v @ basis`.
     """
-    gaps = np.diff(knots)
-    k = np.clip(np.searchsorted(knots, score, side="right") - 1, 0, len(knots) - 1)
-    d = score - knots[k]
-    out = np.zeros((len(score), len(knots)))
-    halves = np.concatenate([[0.0], gaps / 2]) + np.concatenate([gaps / 2, [0.0]])
-    # Hats that lie wholly below the score count in full: half the gap on each side. Of the two hats
-    # around the score, a part counts: d - d**2 / (2 gap) of the left one's falling side, and
-    # d**2 / (2 gap) of the right one's rising side.
-    for j in range(len(knots)):
-        out[:, j] = np.where(j < k, halves[j], 0)
-    inside = (d >= 0) & (k < len(knots) - 1)
-    gap = gaps[np.minimum(k, len(gaps) - 1)]
-    rows = np.arange(len(score))
-    before = np.where(k > 0, gaps[np.maximum(k - 1, 0)] / 2, 0)
-    left = before + np.where(inside, d - d * d / (2 * gap), d)
-    out[rows, k] = np.where(d < 0, d, left)
-    at = rows[inside]
-    out[at, k[inside] + 1] = (d * d / (2 * gap))[inside]
+    out = np.zeros((len(knots), len(score)))
+    np.minimum(score - knots[0], 0, out=out[0])
+    for j, gap in enumerate(np.diff(knots)):
+        # on the way from knot j to the next, a hat rises by d**2 / (2 gap) while the one before
+        # falls by the rest of d
+        d = np.clip(score - knots[j], 0, gap)
+        rising = out[j + 1]
+        np.multiply(d, d, out=rising)
+        rising /= 2 * gap
+        d -= rising
+        out[j] += d
+    out[-1] += np.maximum(score - knots[-1], 0)
     return out
 
 

@@ -27,6 +27,7 @@ import numpy as np
 
 from calibtool.calibrators.fitting.forms import Form, Full
 from calibtool.calibrators.fitting.gradients import Gradients
+from calibtool.calibrators.fitting.nearby import Ended, last_of
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, ready, single
 from calibtool.errors import FitError
 from calibtool.types import Array
@@ -54,6 +55,9 @@ FAR = 1e4
 # per step, measured to be no slower than conjugate gradients up to here. Rows of a file always sum
 # it, since there a pass costs more than the matrix.
 DENSE = 16
+# Rows at least that a preconditioner of a full W takes at a time: it goes through the classes one
+# by one, and of each only some rows matter.
+LONG = 1 << 14
 # Eigenvalues of the scaled matrix below this share of the largest are rounding errors of 0: their
 # directions (a constant added to all biases, a class without spread) have no effect.
 FLAT = 1e-12
@@ -106,13 +110,19 @@ class Problem:
             return self._solve()
 
     def _solve(self) -> Optimum:
+        # Without a penalty there may be directions without effect, along which a search stays where
+        # it began: there it begins where this problem says.
+        alone = not np.any(self.penalty)
+        last = Ended() if alone else last_of((type(self.form), self.start.shape))
         # Of many float32 values, the way to the optimum is float32 and the arrival float64.
         rough = self.data.float32_first
-        at, now, before = self._begun(rough)
+        at, now, before = self._begun(rough, self.begin if last.at is None else last.at)
         gradients = None
         if not self._dense:
             dear = isinstance(self.form, Full)
-            gradients = Gradients(self._preconditioner, self._curve_along, dear=dear)
+            gradients = Gradients(
+                self._preconditioner, self._curve_along, dear=dear, inverse=last.inverse
+            )
         polished = 0
         for step in range(STEPS):
             self._require_mistakes(at, now)
@@ -132,6 +142,7 @@ class Problem:
                 continue
             new = self._settled(at + direction)
             if np.abs(new - at).max() <= NEAR or polished == POLISH:
+                last.at, last.inverse = new, gradients.kept if gradients else None
                 return Optimum(new, before, now.nll, steep, step + 1)
             then = self._look(new, rough)
             if not then.value <= now.value + ENOUGH:  # a step beyond what float64 resolves
@@ -139,17 +150,17 @@ class Problem:
             at, now, polished = new, then, polished + 1
         raise FitError(self._stuck(STEPS, now))
 
-    def _begun(self, rough: bool) -> tuple[Array, _Look, float]:
+    def _begun(self, rough: bool, begin: Array | None) -> tuple[Array, _Look, float]:
         """Return where the search begins, the objective there, and the NLL at `start`.
 
         Both NLLs are summed in one pass. If `begin` is worse, as the optimum of a small sample can
         be, the search begins at `start`.
         """
         start = self._settled(self.start)
-        if self.begin is None:
+        if begin is None:
             now = self._look(start, rough)
             return start, now, now.nll
-        begin = self._settled(self.begin)
+        begin = self._settled(begin)
         now = self._look(begin, rough, beside=start)
         if now.nll <= now.beside:
             return begin, now, now.beside
@@ -253,7 +264,8 @@ class Problem:
             c = p * (1 - p) * piece.weights[:, None].astype(np.float32)
             return self.form.curves(c, single(piece.z))
 
-        return self.form.solver(self.data.sum(work), self.penalty)
+        long = LONG if isinstance(self.form, Full) else 0
+        return self.form.solver(self._memory_data.sum(work, long), self.penalty)
 
     @property
     def _memory_data(self) -> MemoryData:

@@ -37,9 +37,15 @@ class Gradients:
         bend: Callable[[Array, Array], Array],
         *,
         dear: bool,
+        inverse: Callable[[Array], Array] | None = None,
     ) -> None:
         self.precondition, self.bend, self.dear = precondition, bend, dear
-        self.inverse: Callable[[Array], Array] | None = None
+        self.inverse = inverse
+
+    @property
+    def kept(self) -> Callable[[Array], Array] | None:
+        """The approximate inverse in use, where it is worth keeping for another search."""
+        return self.inverse if self.dear else None
 
     def solve(self, slope: Array, probs: Array) -> Array:
         """Return nearly Newton's step, from the slope and the probabilities.

@@ -66,7 +66,7 @@ def _search(
     for _ in range(STEPS):
         expected = n * p
         slope = x @ (expected - y) / total
-        curve = (x * (expected * (1 - p) / total)) @ x.T
+        curve = gram(x, expected * (1 - p) / total)
         # least squares: with features that are multiples of one another, as with two cells and
         # three parameters, the matrix is singular and any of the solutions will do
         step = np.linalg.lstsq(curve, -slope, rcond=1e-14)[0]
@@ -88,6 +88,20 @@ def _search(
     )
 
 
+def gram(x: Array, w: Array) -> Array:
+    """Return (x * w) @ x.T, (F, F), of few rows x, (F, C), and weights, (C,).
+
+    Of many cells row by row: a product of two matrices is packed by BLAS first, which takes twice
+    as long here, and computes both halves.
+    """
+    if x.shape[1] <= MANY:
+        return np.asarray((x * w) @ x.T)
+    out = np.empty((len(x), len(x)))
+    for i, row in enumerate(x):
+        out[i, : i + 1] = out[: i + 1, i] = x[: i + 1] @ (row * w)
+    return out
+
+
 def grouped(x: Array, n: Array, y: Array) -> tuple[Array, Array, Array]:
     """Return cells in at most GROUPS groups of neighbours: mean features (F, G), and sums (G,).
 
@@ -99,13 +113,15 @@ def grouped(x: Array, n: Array, y: Array) -> tuple[Array, Array, Array]:
     >>> means.shape, float(n.sum()), float(y.sum())
     ((2, 512), 4000.0, 2000.0)
     """
-    along = np.cumsum(np.abs(np.diff(x, prepend=x[:, :1])).sum(axis=0))
-    mass = np.cumsum(n)
-    with np.errstate(invalid="ignore", divide="ignore"):  # features that are all the same
-        place = mass / mass[-1] + np.nan_to_num(along / along[-1])
-    group = (place * (GROUPS / 2)).astype(np.int64)
-    group = np.minimum(group, GROUPS - 1)
-    starts = np.flatnonzero(np.diff(group, prepend=-1))
+    along = np.zeros(len(n))
+    np.cumsum(np.abs(np.diff(x)).sum(axis=0), out=along[1:])
+    place = np.cumsum(n)
+    place /= place[-1]
+    if along[-1] > 0:  # features that are all the same lead nowhere
+        place += along / along[-1]
+    ends = np.searchsorted(place, np.arange(1, GROUPS) / (GROUPS / 2))
+    ends = ends[ends < len(n)]
+    starts = np.append(0, ends[np.diff(ends, prepend=0) > 0])
     rows = np.add.reduceat(n, starts)
     some = rows > 0
     means = np.add.reduceat(x * n, starts, axis=1)[:, some] / rows[some]

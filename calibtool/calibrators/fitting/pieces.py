@@ -72,9 +72,10 @@ class MemoryData:
         """All rows in pieces."""
         return pieces(self.z, self.labels, self.weights)
 
-    def sum(self, work: Callable[[Piece], Array]) -> Array:
-        """Return the sum of `work` over all rows."""
-        return add_up(ordered(work, self.pieces, cores() if self.z.size > SMALL else 1))
+    def sum(self, work: Callable[[Piece], Array], min_rows: int = 0) -> Array:
+        """Return the sum of `work` over all rows, in pieces of at least `min_rows`."""
+        some = pieces(self.z, self.labels, self.weights, min_rows) if min_rows else self.pieces
+        return add_up(ordered(work, some, cores() if self.z.size > SMALL else 1))
 
 
 def ready(z: Array, dtype: type) -> Array:
