@@ -21,9 +21,7 @@ _NORMAL = 4.0
 _AT_ONCE = 1 << 16
 
 
-def quantiles(
-    uniform: Array, deviates: Callable[[], Array], trials: Array, rate: Array
-) -> Array:
+def quantiles(uniform: Array, deviates: Callable[[], Array], trials: Array, rate: Array) -> Array:
     """Return the binomial quantile of each uniform variable.
 
     Args:
