@@ -16,6 +16,7 @@ more than UNITS clusters, is put into one of UNITS units at random.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,8 +47,8 @@ _EVERY_SECOND = np.uint64(0x00FF00FF00FF00FF)
 # 131,072 rows. A view of 100 classes asks for the weights of the same rows 400 times, a report of
 # one file 5 times.
 KEPT = 1 << 27
-# Rows from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take hardly
-# longer than the 0.2 s of importing scipy.
+# Rows from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take less
+# than the 0.2 s of importing scipy; where that has been done, the matrix is several times as fast.
 MANY = 1 << 16
 # Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
 # work takes that draws them is a multiple of it. Progress alone depends on it.
@@ -301,12 +302,17 @@ def _by_cell(
             order = first + np.argsort(where[first:last], kind="stable")
             cell, source = where[order].astype(np.int64), at[order] - low
             values = [column[order].astype(np.float32) for column in columns]
-            exact = [k for k, v in enumerate(values) if len(at) >= MANY and whole(v)]
+            exact = [k for k, v in enumerate(values) if has_matrices(len(at)) and whole(v)]
             shape = size, high - low
             matrices = {k: sparse_sums(cell, source, values[k], shape) for k in exact}
             rest = [k for k in range(len(values)) if k not in matrices]
             others = [values[k] for k in rest]
             yield low, high, matrices, rest, Targets(cell, source, others, size, at_once=len(cell))
+
+
+def has_matrices(rows: int) -> bool:
+    """Return whether exact sums of so many rows are made by a sparse matrix; changes no digit."""
+    return rows >= MANY or "scipy.sparse" in sys.modules
 
 
 def whole(values: Array) -> bool:

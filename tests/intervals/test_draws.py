@@ -25,9 +25,9 @@ def rows():
 
 @pytest.mark.parametrize("column", ["one", "outcome", "count", "weight"])
 @pytest.mark.parametrize("part", ["all rows", "every third"])
-@pytest.mark.parametrize("many", [0, module.MANY])
-def test_sums_by_cell_are_those_of_the_weights(rows, column, part, many, monkeypatch):
-    monkeypatch.setattr(module, "MANY", many)
+@pytest.mark.parametrize("matrices", [False, True])
+def test_sums_by_cell_are_those_of_the_weights(rows, column, part, matrices, monkeypatch):
+    monkeypatch.setattr(module, "has_matrices", lambda rows: matrices)
     at = np.arange(ROWS) if part == "all rows" else np.arange(1, ROWS, 3)
     drawn = Draws(203, 5, ROWS)
     values, where = rows[column][at], rows["where"][at]
