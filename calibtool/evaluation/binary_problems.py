@@ -20,7 +20,7 @@ from calibtool.evaluation.measurement import effective_rows, rows_by_bin
 from calibtool.evaluation.perfect import Null, drawn_labels, few, of_labels, of_scores
 from calibtool.evaluation.unseen_classes import UnseenOfClasses, unseen_of_classes
 from calibtool.intervals import unseen
-from calibtool.intervals.binomial import quantiles
+from calibtool.intervals.binomial import normal, quantiles
 from calibtool.intervals.draws import GROUP, Draws, drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
@@ -298,7 +298,11 @@ class RowProblems:
         """
         cells, trials = self._resampled[index].cells, self._resampled[index].trials
         uniform = self._uniform(index, draws)
-        hits = quantiles(uniform, lambda: self._deviates(index, uniform), trials, rate)
+
+        def deviates() -> Array:  # the same for all candidates
+            return self._uniforms(("normal", index), lambda: normal(uniform))
+
+        hits = quantiles(uniform, deviates, trials, rate)
         hits *= cells.n
         return cells.with_outcomes(np.divide(hits, trials, out=hits, where=trials > 0))
 
@@ -313,17 +317,6 @@ class RowProblems:
             return np.asarray(rng.random((int(places[-1]) + 1, draws.replicates))[places].T)
 
         return self._uniforms(index, draw)
-
-    def _deviates(self, index: int, uniform: Array) -> Array:
-        """Return the normal quantiles of a problem's uniform variables, (R, C), which only cells of
-        several rows need."""
-
-        def compute() -> Array:
-            from scipy.special import ndtri
-
-            return np.asarray(ndtri(np.maximum(uniform, 1e-16)))
-
-        return self._uniforms(("normal", index), compute)
 
     def prepare(self, draws: Draws, threads: int) -> None:
         """Draw the scores of the simulated data sets; in the class view, the observed scores are

@@ -21,6 +21,13 @@ _NORMAL = 4.0
 _AT_ONCE = 1 << 16
 
 
+def normal(uniform: Array) -> Array:
+    """Return the normal quantiles of uniform variables in [0, 1), of the shape given."""
+    from scipy.special import ndtri
+
+    return np.asarray(ndtri(np.maximum(uniform, 1e-16)))
+
+
 def quantiles(uniform: Array, deviates: Callable[[], Array], trials: Array, rate: Array) -> Array:
     """Return the binomial quantile of each uniform variable.
 
@@ -42,8 +49,8 @@ def quantiles(uniform: Array, deviates: Callable[[], Array], trials: Array, rate
     sign = np.where(flip, -1.0, 1.0)
     hits = np.empty(trials.shape)
     # the mean decides for all counts of a cell; few of a Poisson number are below half of it
-    normal = trials.mean(axis=0) * p * (1 - p) > _NORMAL
-    few, many = np.flatnonzero(~normal), np.flatnonzero(normal)
+    large = trials.mean(axis=0) * p * (1 - p) > _NORMAL
+    few, many = np.flatnonzero(~large), np.flatnonzero(large)
     deviate = deviates() if len(many) else uniform  # of which no column is taken
     step = max(1, _AT_ONCE // max(len(p), 1))
     for low in range(0, len(trials), step):

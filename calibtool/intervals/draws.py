@@ -311,7 +311,7 @@ def _by_cell(
 
 
 def has_matrices(rows: int) -> bool:
-    """Return whether exact sums of so many rows are made by a sparse matrix; changes no digit."""
+    """Return whether exact sums of that many rows are made by a sparse matrix; changes no digit."""
     return rows >= MANY or "scipy.sparse" in sys.modules
 
 

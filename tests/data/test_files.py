@@ -717,6 +717,19 @@ def test_pieces_are_not_kept_beside_the_block_that_joins_them():
     assert references[0]() is None
 
 
+def test_a_piece_without_values_becomes_as_wide_as_the_others():
+    pieces = [
+        {"x": np.zeros((2, 0)), "word": np.zeros((2, 0), "<U1")},
+        {"x": np.ones((1, 3)), "word": np.array([["ab", "c"]])},
+    ]
+    (block,) = recut(iter(pieces), ["x", "word"], 5, "x")
+    np.testing.assert_array_equal(block["x"], [[np.nan] * 3, [np.nan] * 3, [1.0] * 3])
+    assert block["word"].tolist() == [["", ""], ["", ""], ["ab", "c"]]
+    pieces = [{"x": np.zeros((2, 2))}, {"x": np.ones((1, 3))}]
+    with pytest.raises(InputError, match="differ in their number"):
+        list(recut(iter(pieces), ["x"], 5, "x"))
+
+
 @pytest.mark.parametrize("suffix", ["npz", "parquet"])
 def test_a_file_longer_than_a_block_measures_the_same_streamed_and_loaded(suffix):
     rng = np.random.default_rng(1)

@@ -41,8 +41,24 @@ def _joined(pieces: list[dict[str, Array]], names: Sequence[str], source: str) -
         piece = pieces.pop()
         return {name: piece[name] for name in names}
     try:
-        joined = {name: np.concatenate([piece[name] for piece in pieces]) for name in names}
+        joined = {
+            name: np.concatenate(_as_wide([piece[name] for piece in pieces])) for name in names
+        }
     except ValueError as error:
         raise InputError(f"{source}: rows differ in their number of values ({error})") from error
     pieces.clear()
     return joined
+
+
+def _as_wide(arrays: list[Array]) -> list[Array]:
+    """Return arrays of lists in which a piece whose rows are all missing, so that nothing tells how
+    many values they have, has as many as the others: NaN, or "" among texts."""
+    most = max(array.shape[1:] for array in arrays)
+    if 0 in most:
+        return arrays
+    return [
+        np.full((len(array), *most), np.nan if array.dtype.kind == "f" else "", array.dtype)
+        if array.shape[1:2] == (0,) and array.dtype.kind in "fU"
+        else array
+        for array in arrays
+    ]

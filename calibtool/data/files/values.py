@@ -111,7 +111,7 @@ def to_numpy(
         where: what messages call it and its rows.
         width: values of `column` per row; more than 1 for the flattened values of a list.
         optional: whether nulls become NaN, or "" among texts.
-        keep: whether the type is kept where there are nulls, which then become any of its values.
+        keep: whether the type is kept where there are nulls, which then become any value.
 
     Raises InputError for nulls, for rows with different numbers of values, and for texts so long
     that they cannot be kept beside one another.
@@ -165,6 +165,8 @@ def _with_gaps(column: pa.Array, where: Where, width: int, *, keep: bool) -> Arr
         return np.full(len(column), np.nan)
     if keep and len(held):
         return held[np.maximum(np.cumsum(there) - 1, 0)]
+    if keep:  # nothing but gaps here; other batches of the column may hold values
+        return np.zeros((len(column), *held.shape[1:]), held.dtype)
     number = held.dtype.kind in "fiub"
     kind = np.result_type(held.dtype, np.float64) if number else held.dtype
     full: Array = np.full((len(column), *held.shape[1:]), np.nan if number else "", dtype=kind)
