@@ -59,11 +59,13 @@ try:
 except SystemExit as end:
     code = end.code
 used = resource.getrusage(resource.RUSAGE_SELF)
+with open("/proc/self/status") as status:  # the peak of `used` begins with that of the parent
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 print(json.dumps({
     "code": code,
     "cpu_s": used.ru_utime + used.ru_stime,
     "s": time.perf_counter() - began,
-    "peak_mb": used.ru_maxrss / 1024,
+    "peak_mb": peak / 1024,
 }), file=sys.stderr)
 """
 

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from threading import Lock, local
 from typing import Any, TypeVar
 
 S = TypeVar("S")
@@ -33,15 +33,16 @@ def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterato
     """Yield the results of `work` in the order of the items.
 
     At most `threads` + 1 items are taken ahead, which bounds the memory: `items` may be an endless
-    stream of blocks. With one thread, work is done when its result is asked for.
+    stream of blocks. With one thread, work is done when its result is asked for; so is the work of
+    a thread that is one of several itself, since more threads than cores get in each other's way.
 
     >>> list(ordered(abs, [-1, 2, -3], threads=2))
     [1, 2, 3]
     """
-    if threads <= 1:
+    if threads <= 1 or getattr(_thread, "is_one_of_several", False):
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=_begin) as pool:
         waiting: deque[Future[T]] = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
@@ -49,6 +50,13 @@ def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterato
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+_thread = local()
+
+
+def _begin() -> None:
+    _thread.is_one_of_several = True
 
 
 class Once:

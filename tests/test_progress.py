@@ -144,3 +144,16 @@ def test_threads_that_ask_at_once_compute_once():
 
     assert len(set(map(id, parallel.ordered(ask, range(4), threads=4)))) == 1
     assert len(computed) == 1
+
+
+def test_a_thread_of_several_does_its_work_alone():
+    def inner(_):
+        return threading.get_ident()
+
+    def outer(_):
+        found = set(parallel.ordered(inner, range(4), threads=2))
+        return threading.get_ident(), found
+
+    for mine, found in parallel.ordered(outer, range(4), threads=2):
+        assert found == {mine}
+    assert threading.get_ident() not in set(parallel.ordered(inner, range(4), threads=2))
