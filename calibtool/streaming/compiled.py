@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,9 @@ def compiled() -> Loops | None:
     """Return the loops, compiled (or read from numba's cache); None without numba, or without a
     folder for its cache: it would compile them in every process."""
     try:
-        import numba
-        from numba import types
+        # not an import statement: numba has types of its own in some versions and none in others
+        numba: Any = import_module("numba")
+        types = numba.types
 
         def read_only(kind: Any) -> Any:
             return types.Array(kind, 1, "C", readonly=True)

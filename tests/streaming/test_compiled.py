@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import calibtool as ct
+from calibtool.evaluation import request
 from calibtool.streaming import compiled
 from calibtool.streaming.exact import LARGE, moments
 from calibtool.streaming.grid import NAMED, Tally, grid, named
@@ -119,7 +120,7 @@ def test_values_that_are_not_aligned_have_the_bits_of_numpy():
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_measured_values_are_the_same(tmp_path, kind, monkeypatch):
-    monkeypatch.setattr("calibtool.streaming.passes.STREAMED_ROWS", 100)
+    monkeypatch.setattr(request, "STREAMED_ROWS", 100)
     rng = np.random.default_rng(1)
     score = rng.beta(0.5, 2, 3000).astype(kind)
     score[:6] = [0, 1, 0.1, 0.5, 6e-8, 1]
