@@ -47,6 +47,10 @@ def many_rows() -> str:
         {**row, "ours": row.get("fast") or row["ours"], "fast": row.get("fast")}
         for row in record["rows"]
     ]
+
+    def columns_of(fast: dict[str, Any]) -> list[str]:
+        return [_seconds(fast["fast"]), _met(fast, with_fast)] if fast["fast"] else ["", ""]
+
     rows = [
         [
             row["what"],
@@ -55,7 +59,7 @@ def many_rows() -> str:
             ", ".join(f"{name} {_seconds(cost)}" for name, cost in row["peers"].items()),
             row["aim"],
             _met(row, record["rows"]),
-            *([_seconds(fast["fast"]), _met(fast, with_fast)] if fast["fast"] else [""] * 2 * both),
+            *(columns_of(fast) if both else []),
         ]
         for row, fast in zip(record["rows"], with_fast, strict=True)
     ]

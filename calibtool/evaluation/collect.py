@@ -14,7 +14,7 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply
 from calibtool.data.rows import Rows
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.intervals.draws import MANY, UNITS, Draws, on_grid, sparse_sums, sum_by
+from calibtool.intervals.draws import UNITS, Draws, has_matrices, on_grid, sparse_sums, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
@@ -174,7 +174,7 @@ def resample(
         tick: called with the share that is done.
         binned: more columns, which come after the others.
     """
-    sparse = not draws.grouped and draws.rows >= MANY
+    sparse = not draws.grouped and has_matrices(draws.rows)
     slices = [slice(low, min(low + _CHUNK, draws.rows)) for low in range(0, draws.rows, _CHUNK)]
 
     def work(at: slice) -> Array:

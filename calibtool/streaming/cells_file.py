@@ -204,7 +204,7 @@ def _sums(
         wanted = size_of(name, layout, shape)
         if wanted is None:
             held.refuse("is no sum of these views, scores and counts")
-        if repr(held.value) != repr([*wanted]):
+        if [axis.whole() for axis in held.items()] != [*wanted]:
             held.fail(f"the size {[*wanted]}")
         if views is None or name.partition("/")[0] in views:
             sizes[name] = wanted
@@ -220,7 +220,7 @@ def _sums(
 
 def _places(archive: Archive, name: str, size: int) -> Array:
     """Return where the values of a sum stand in it, increasing."""
-    distance = _read_array(archive, f"{name}/at", size)
+    distance = _read_array(archive, f"{name}/at", size)  # unsigned, from the place before
     at = np.cumsum(distance, dtype=np.int64)
     if len(at) and (at[-1] >= size or not distance[1:].all()):
         archive.document.refuse(f"{name} does not increase, or runs past its end")

@@ -80,10 +80,11 @@ def test_bins_of_many_rows_are_summed_as_those_of_few(weighted, monkeypatch):
         report = ct.evaluate(rows, "brier,ece,ece(view=top),ada-ece", resamples=100)
         return [(each.low, each.high, each.error) for each in report.estimates]
 
+    monkeypatch.setattr(collect, "has_matrices", lambda rows: False)
     one_by_one = found()
     made = []
     sparse = collect.sparse_sums
-    monkeypatch.setattr(collect, "MANY", 0)
+    monkeypatch.setattr(collect, "has_matrices", lambda rows: True)
     monkeypatch.setattr(collect, "sparse_sums", lambda *args: made.append(args) or sparse(*args))
     assert found() == one_by_one  # to the last digit
     assert len(made) == 2  # of 8,192 rows, and of the rest

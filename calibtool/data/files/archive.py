@@ -7,18 +7,16 @@ within limits that the caller knows (`Archive`).
 from __future__ import annotations
 
 import errno
-import io
 import lzma
 import math
 import os
 import struct
 import zipfile
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from calibtool.data.files.document import Document
 from calibtool.data.files.store import open_checked
@@ -39,17 +37,6 @@ _DAMAGE = (
 UNPACKED, EXPANSION = 1 << 28, 16
 GB = 10**9  # the unit of `max_unpacked`
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # those that writers of ours use
-# Records of a zip (APPNOTE.TXT 4.3 of PKWARE). Before a member: signature, flags, lengths of its
-# name and of what follows the name. In the directory: signature, flags, method, CRC, packed and
-# unpacked size, lengths of the name and of two fields after it, offset. At the end: signature,
-# number of members, size and offset of the directory, length of the comment.
-_BEFORE, _ENTRY = struct.Struct("<4s2xH18xHH"), struct.Struct("<4s4xHH4xLLLHHH8xL")
-_END = struct.Struct("<4s6xHLLH")
-_ENCRYPTED, _PATCHED, _UTF8 = 0x1, 0x60, 0x800  # flags
-_IN_ZIP64 = 0xFFFFFFFF  # in place of a size or an offset that stands elsewhere
-# Deflated bytes that a member may have beyond its own size: what cannot be compressed is stored, in
-# blocks of at least 16 KiB with 5 bytes more each.
-_STORED_SHARE, _STORED_ROOM = 1000, 1 << 10
 
 
 @contextmanager
@@ -114,18 +101,6 @@ def unpack(file: IO[bytes], into: memoryview) -> int:
     return filled + len(file.read(1))
 
 
-class _Member(NamedTuple):
-    """What the directory of a zip says of a member."""
-
-    name: str
-    flags: int
-    method: int
-    crc: int
-    packed: int
-    size: int
-    offset: int
-
-
 class Archive:
     """A zip that is open for reading. Raises InputError if it is none.
 
@@ -134,15 +109,16 @@ class Archive:
     """
 
     def __init__(self, document: Document, file: IO[bytes]) -> None:
-        self.document, self._file = document, file
+        self.document = document
         try:
-            members = _directory(file) or _any_directory(file)
+            self._zip = zipfile.ZipFile(file)
         except _DAMAGE as error:
             document.refuse(f"not a whole zip: {brief(str(error))}")
-        self._members = {member.name: member for member in members}
-        if len(self._members) < len(members):
-            (name, _), *_ = Counter(member.name for member in members).most_common(1)
-            document.refuse(f"the member {brief(name)!r} stands twice in the zip")
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for member in self._zip.infolist():
+            if member.filename in self._members:
+                document.refuse(f"the member {brief(member.filename)!r} stands twice in the zip")
+            self._members[member.filename] = member
 
     def __contains__(self, name: str) -> bool:
         return name in self._members
@@ -151,7 +127,7 @@ class Archive:
         """Return the number of bytes of a member, which must be there."""
         if name not in self._members:
             self.document.refuse(f"the member {name} is missing")
-        return self._members[name].size
+        return self._members[name].file_size
 
     def read(self, name: str, most: int) -> bytes:
         """Return the bytes of a member. Raises InputError if it has more than `most`, or is
@@ -160,77 +136,17 @@ class Archive:
         if size > most:
             self.document.refuse(f"the member {name} has {size:,} bytes; at most {most:,} can be")
         member = self._members[name]
-        if member.method not in _METHODS:
+        if member.compress_type not in _METHODS:
             self.document.refuse(
-                f"the member {name} is compressed by method {member.method}; stored or deflated is "
-                "expected"
+                f"the member {name} is compressed by method {member.compress_type}; stored or "
+                "deflated is expected"
             )
         try:
-            data = _unpacked(self._file, member)
+            with self._zip.open(member) as file:
+                # of a limit: what is unpacked is else as long as the packed bytes make it
+                data = file.read(max(size, 1))
         except _DAMAGE as error:
             self.document.refuse(f"the member {name} is damaged: {brief(str(error))}")
         if len(data) != size:
             self.document.refuse(f"the member {name} has {len(data):,} of its {size:,} bytes")
         return data
-
-
-def _directory(file: IO[bytes]) -> list[_Member]:
-    """Return the members of a zip as most writers make it, and none of any other: one of more than
-    4 GB, with a comment, behind other bytes, or damaged.
-
-    `zipfile` takes longer to read the directory of a small file than its members take.
-    """
-    end = file.seek(0, io.SEEK_END) - _END.size
-    if end < 0:
-        return []
-    file.seek(end)
-    mark, count, length, start, comment = _END.unpack(file.read(_END.size))
-    if mark != b"PK\5\6" or comment or start + length != end:
-        return []
-    file.seek(start)
-    data, at, members = file.read(length), 0, []
-    while at + _ENTRY.size <= length:
-        mark, flags, method, crc, packed, size, *lengths, offset = _ENTRY.unpack_from(data, at)
-        name = data[at + _ENTRY.size :][: lengths[0]]
-        if mark != b"PK\1\2" or not name.isascii() or _IN_ZIP64 in (packed, size, offset):
-            return []
-        members.append(_Member(name.decode(), flags, method, crc, packed, size, offset))
-        at += _ENTRY.size + sum(lengths)
-    return members if at == length and len(members) == count else []
-
-
-def _any_directory(file: IO[bytes]) -> list[_Member]:
-    """Return the members of any zip. Raises _DAMAGE."""
-    return [
-        _Member(
-            *(info.filename, info.flag_bits, info.compress_type, info.CRC),
-            *(info.compress_size, info.file_size, info.header_offset),
-        )
-        for info in zipfile.ZipFile(file).infolist()
-    ]
-
-
-def _unpacked(file: IO[bytes], member: _Member) -> bytes:
-    """Return the bytes of a member, at most one more than its size. Raises _DAMAGE.
-
-    `zipfile` reads members as streams, which takes longer than to unpack a short one.
-    """
-    file.seek(member.offset)
-    mark, flags, length, extra = _BEFORE.unpack(file.read(_BEFORE.size))
-    if mark != b"PK\3\4":
-        raise zipfile.BadZipFile("no header stands before it")
-    name = file.read(length)
-    ascii_or_utf8 = flags & _UTF8 or name.isascii()
-    if name.decode("utf-8" if ascii_or_utf8 else "cp437") != member.name:
-        raise zipfile.BadZipFile(f"the header before it names {brief(repr(name))}")
-    if member.flags & (_ENCRYPTED | _PATCHED):
-        raise zipfile.BadZipFile("it is encrypted or patched")
-    file.seek(extra, io.SEEK_CUR)
-    # Python makes room for all that is asked for
-    room = member.size + member.size // _STORED_SHARE + _STORED_ROOM
-    data = file.read(min(member.packed, room))
-    if member.method == zipfile.ZIP_DEFLATED:
-        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, member.size + 1)
-    if zlib.crc32(data) != member.crc:
-        raise zipfile.BadZipFile("its CRC-32 is another")
-    return data

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from calibtool.data.files import hugging_face
+from calibtool.data.files import hugging_face, reader
 from calibtool.data.files.arrow_batches import errors
 from calibtool.data.files.reader import NAMED, NULLS, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.recut import recut
@@ -212,8 +212,8 @@ class ArrowTable:
                         if NUMBERS in piece:
                             piece[NUMBERS] = piece[NUMBERS] + (part.start - part.first_row)
                         yield piece
-            finally:  # pyarrow keeps what it decoded in, a hundred megabytes, for further reading
-                pa.default_memory_pool().release_unused()
+            finally:
+                reader.give_back()
 
         return recut(pieces(), every, size, self.source)
 
