@@ -42,20 +42,24 @@ def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterato
     if threads <= 1 or getattr(_thread, "is_one_of_several", False):
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(threads, initializer=_begin) as pool:
+    with ThreadPoolExecutor(threads, initializer=one_of_several) as pool:
         waiting: deque[Future[T]] = deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > threads:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:  # after an error, or Ctrl-C, what has not begun is not begun
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 _thread = local()
 
 
-def _begin() -> None:
+def one_of_several() -> None:
+    """Begin no threads from this one: there are others beside it, on the other cores."""
     _thread.is_one_of_several = True
 
 

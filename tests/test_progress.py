@@ -157,3 +157,17 @@ def test_a_thread_of_several_does_its_work_alone():
     for mine, found in parallel.ordered(outer, range(4), threads=2):
         assert found == {mine}
     assert threading.get_ident() not in set(parallel.ordered(inner, range(4), threads=2))
+
+
+def test_what_has_not_begun_is_not_begun_after_an_error():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        if item == 0:
+            raise ValueError("no")
+        time.sleep(0.2)
+
+    with pytest.raises(ValueError, match="no"):
+        list(parallel.ordered(work, range(6), threads=2))
+    assert len(begun) <= 3

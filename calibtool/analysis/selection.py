@@ -19,6 +19,7 @@ from calibtool.calibrators.calibrator import Calibrator, finish, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.fitted import FitRecord, class_shares
 from calibtool.calibrators.maps import Power
+from calibtool.calibrators.processes import in_parts
 from calibtool.calibrators.registry import METHODS, require_scored
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.errors import FitError, UsageError
@@ -28,7 +29,7 @@ from calibtool.evaluation.subsample import draw_rows
 from calibtool.intervals import bootstrap
 from calibtool.intervals.draws import DRAWING, Draws
 from calibtool.intervals.weighted_mean import variance_of_mean
-from calibtool.parallel import Work, cores, longest_first, ordered
+from calibtool.parallel import Work, cores, longest_first
 from calibtool.streaming.read import read as read_data
 from calibtool.types import Array, Progress, Shown, silent
 
@@ -199,10 +200,11 @@ def _try(
     if is_raced(trial):
         trial, results = run_race(trial, names, rank_by, costs, work)
     else:
-        run = partial(trial.run, rank_by=rank_by, begin=partial(work.part, threads=cores()))
+        run = partial(trial.run, rank_by=rank_by)
         # doing nothing first: it tells at once how fast this machine is
         first = [NOTHING, *(name for name in longest_first(costs) if name != NOTHING)]
-        found = dict(zip(first, ordered(run, first, cores()), strict=True))
+        seconds = len(trial.splits) * math.fsum(costs.values())
+        found = dict(zip(first, in_parts(run, first, work, seconds), strict=True))
         results = [found[name] for name in names]
     if sum(one.losses is not None for one in results) < 2:  # doing nothing never fails
         reasons = "; ".join(one.candidate.failed for one in results if one.candidate.failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +24,7 @@ from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import CalibtoolError, UsageError
 from calibtool.metrics.spec import parse
-from calibtool.parallel import Part
-from calibtool.types import Array
+from calibtool.types import Array, Progress
 
 MEASURED = ("nll", "brier", "accuracy", "ece", "classwise-ece")  # shown for every candidate
 # The same of confidences: what can be measured of them, by the name of the field of a candidate.
@@ -83,7 +82,7 @@ class Crossed:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """Which rows are fitted on and which are measured.
+    """Which rows are fitted on and which are measured. It can be pickled, for other processes.
 
     Attributes:
         splits: pairs of a function that returns the rows to fit on, and the indices of the rows of
@@ -105,16 +104,13 @@ class Trial:
         """The number of each row's cluster, (N,); None where rows are independent."""
         return cluster_of(self.measured)
 
-    def run(self, method: str, rank_by: str, begin: Callable[[str], Part]) -> Tried:
-        """Fit and measure a method on every split; `begin` begins its part of the progress."""
-        part, crossed = begin(method), Crossed(method)
-        try:
-            while not crossed.failed and crossed.done < len(self.splits):
-                crossed = self.advance(crossed)
-                part(f"fitting {method}", crossed.done / len(self.splits))
-            return self.tried(crossed, rank_by)
-        finally:
-            part.end()
+    def run(self, method: str, tell: Progress, *, rank_by: str) -> Tried:
+        """Fit and measure a method on every split."""
+        crossed = Crossed(method)
+        while not crossed.failed and crossed.done < len(self.splits):
+            crossed = self.advance(crossed)
+            tell(f"fitting {method}", crossed.done / len(self.splits))
+        return self.tried(crossed, rank_by)
 
     def advance(self, crossed: Crossed) -> Crossed:
         """Fit and measure a candidate on its next split."""
@@ -155,8 +151,8 @@ class Trial:
         """Return the trial that holds the rows to fit on of a split, for all who ask for them."""
         fit_rows, at = self.splits[split]
         held = fit_rows()
-        splits = (*self.splits[:split], (lambda: held, at), *self.splits[split + 1 :])
-        return replace(self, splits=splits)
+        one = (partial(_held, held), at)
+        return replace(self, splits=(*self.splits[:split], one, *self.splits[split + 1 :]))
 
     def seen(self, done: int | None) -> Array | slice:
         """Return which rows of `measured` the first splits measure: indices, or all; None for all
@@ -250,6 +246,10 @@ def _distinct(predictions: Predictions) -> int:
     return len(np.unique(rows.confidence if rows.positive is None else rows.positive))
 
 
+def _held(rows: Predictions) -> Predictions:
+    return rows
+
+
 def make_trial(
     predictions: Predictions,
     test: Predictions | None,
@@ -269,11 +269,11 @@ def make_trial(
         if as_classes(test).labels is None:
             raise UsageError(f"{test.source}: there are no labels to measure against")
         description = f"fitted on {predictions.source}, {of or f'{predictions.rows:,} rows'}"
-        split = (lambda: predictions, np.arange(test.rows))
+        split = (partial(_held, predictions), np.arange(test.rows))
         return Trial((split,), test, description, smoothing)
     fold = folds(predictions)
     splits = tuple(
-        (lambda k=k: predictions.take(np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
+        (partial(predictions.take, np.flatnonzero(fold != k)), np.flatnonzero(fold == k))
         for k in range(FOLDS)
     )
     description = f"cross-fitted in {FOLDS} folds" + (f" of {of}" if of else "")

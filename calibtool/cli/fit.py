@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 import re
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -69,9 +68,6 @@ def command(name: str) -> click.Command:
         return click.command("fit", cls=Calibrators, subcommand_metavar="METHOD [OPTIONS] FILE")(
             calibrators
         )
-    # Fits use threads of their own, and BLAS's threads would compete with them for the cores.
-    # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     method = name.removeprefix("fit-")
     entry = EVERY[method]
     method_options = options_of(method)

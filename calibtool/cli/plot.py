@@ -183,6 +183,7 @@ def _option(parameter: Parameter) -> Callable[[F], F]:
 
 
 def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) -> None:
+    from calibtool.calibrators.processes import allowed
     from calibtool.cli import output as out
     from calibtool.data.files.write import require_writable
     from calibtool.diagrams import data_file, figure, style
@@ -208,7 +209,7 @@ def _plot(name: str, kind: Kind, files: Sequence[str], options: dict[str, Any]) 
     _require_number(name, kind, files)
     predictions = _read(name, kind, files, options)
     settings = {key: value for key, value in options.items() if value is not None}
-    with shown() as progress:
+    with shown() as progress, allowed():
         diagram = module_of(name).compute(predictions, progress=progress, **settings)
     if data:
         data_file.save(name, diagram, data)

@@ -19,7 +19,6 @@ _BAD, _INTERRUPTED = 2, 130  # BAD and INTERRUPTED of main.py, which may not be 
 # Least `ulimit -v` with which NumPy was seen to load: OpenBLAS ends the process at 100 MB, with a
 # message of its own, and at 150 MB there is nothing left for data.
 _LEAST_ADDRESSES = 192 << 20
-_FEW_ADDRESSES = 4 << 30  # below this, OpenBLAS is given one thread: each takes up to 0.1 GB
 # New objects after which Python looks for cycles of garbage; a short command, with all that it
 # imports, makes 65,000. Python's own 700 takes a tenth of its time, and finds next to nothing.
 _GARBAGE_AFTER = 100_000
@@ -29,6 +28,9 @@ def run() -> NoReturn:
     """Run the command line and exit: the console script, and `python -m calibtool`."""
     sys.unraisablehook = _raise_again
     gc.set_threshold(_GARBAGE_AFTER)
+    # Commands use threads of their own, and those of BLAS would compete with them for the cores.
+    # OpenBLAS reads this variable once, when NumPy is loaded, which has not happened yet.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _heed_limit()
     try:
         import signal
@@ -58,19 +60,16 @@ def run() -> NoReturn:
 
 
 def _heed_limit() -> None:
-    """Do with few threads where `ulimit -v` is low, and end with a message where it is too low."""
+    """End with a message where `ulimit -v` is too low."""
     try:
         import resource
     except ImportError:  # Windows, which has no such limit
         return
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY or limit >= _FEW_ADDRESSES:
-        return
-    if limit < _LEAST_ADDRESSES:
+    if limit != resource.RLIM_INFINITY and limit < _LEAST_ADDRESSES:
         text = f"`ulimit -v` allows {limit >> 10:,} kB of memory; allow at least"
         sys.stderr.write(f"calibtool: {text} {_LEAST_ADDRESSES >> 10:,}\n")
         sys.exit(_BAD)
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _settle() -> None:

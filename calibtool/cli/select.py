@@ -88,6 +88,7 @@ def select(
     calibtool select val.npz --test test.npz --rank-by brier -o best.json
     """
     from calibtool.analysis import selection
+    from calibtool.calibrators.processes import allowed
     from calibtool.cli import output as out
     from calibtool.data.files.open import open_source
     from calibtool.data.files.write import require_writable
@@ -101,7 +102,7 @@ def select(
     choice = shared.choice(options)
     rows = open_source(file, choice)
     measured = open_source(test, choice).load() if test else None
-    with shown() as progress:
+    with shown() as progress, allowed():
         selected = selection.select(
             rows,
             methods,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
+from math import fsum
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import numpy as np
@@ -14,6 +15,7 @@ from calibtool.calibrators.calibrator import Calibrator, require_fit
 from calibtool.calibrators.confidences import as_classes, confidence_methods
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
+from calibtool.calibrators.processes import in_parts
 from calibtool.calibrators.registry import METHODS, finite_options, require_scored
 from calibtool.data.predictions import DataInfo, Predictions
 from calibtool.data.readable import Variant
@@ -29,7 +31,7 @@ from calibtool.evaluation.evaluate import evaluate_rows
 from calibtool.evaluation.execution import Execution
 from calibtool.intervals.draws import DRAWING
 from calibtool.intervals.estimate import Estimate
-from calibtool.parallel import Work, cores, longest_first, ordered
+from calibtool.parallel import Work, cores, longest_first
 from calibtool.types import Progress, silent
 
 if TYPE_CHECKING:
@@ -127,9 +129,10 @@ def compute(
     measured = numbered(rows) if test is None else test
     costs = _costs(names, rows, measured, shared, crossed=test is None)
     work = Work(shared.get("progress") or silent, costs)
-    attempt = partial(_attempt, rows=rows, work=work, crossed=test is None)
-    first = longest_first({name: costs[name] for name in names})
-    outcomes = dict(zip(first, ordered(attempt, first, cores()), strict=True))
+    attempt = partial(_attempt, rows=rows, crossed=test is None)
+    fits = {name: costs[name] for name in names}
+    seconds, first = cores() * fsum(fits.values()), longest_first(fits)
+    outcomes = dict(zip(first, in_parts(attempt, first, work, seconds), strict=True))
     for name in names:
         outcome = outcomes[name]
         if isinstance(outcome, Variant):
@@ -176,16 +179,12 @@ def _costs(
     return {**fits, MEASURING: drawn * (len(names) + 1)}
 
 
-def _attempt(name: str, *, rows: Predictions, work: Work, crossed: bool) -> Variant | str:
+def _attempt(name: str, tell: Progress, *, rows: Predictions, crossed: bool) -> Variant | str:
     """Return the variant of a calibrator, or why it is left out."""
-    part = work.part(name, threads=cores())
-    part(f"fitting {name}", 0.0)
     try:
-        return _variant(name, rows, part, crossed=crossed)
+        return _variant(name, rows, tell, crossed=crossed)
     except CalibtoolError as error:
         return f"{name} is left out: {error}"
-    finally:
-        part.end()
 
 
 def _variant(name: str, rows: Predictions, tell: Progress, *, crossed: bool) -> Variant:
