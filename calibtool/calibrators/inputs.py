@@ -175,6 +175,12 @@ def by_class(look: Look, predictions: Predictions, floor: float) -> Array:
     return out
 
 
+def shares(classes: int, rows: int) -> list[range]:
+    """Return the classes that a thread takes at a time, with about WIDE values together."""
+    step = max(1, WIDE // max(rows, 1))
+    return [range(low, min(low + step, classes)) for low in range(0, classes, step)]
+
+
 def turned(values: Array, total: Array) -> Array:
     """Return (K, N) values as (N, K), each row divided by its total, (N,)."""
     out = np.empty(values.shape[::-1])

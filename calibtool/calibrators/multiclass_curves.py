@@ -15,6 +15,7 @@ from calibtool.calibrators.inputs import LOOKS
 from calibtool.calibrators.maps import shares_from
 from calibtool.data.files.document import Entry
 from calibtool.data.predictions import Predictions
+from calibtool.parallel import cores, ordered
 from calibtool.types import Array
 
 MULTICLASS = ("one-vs-rest", "shared", "top-label", "confidence")
@@ -79,8 +80,12 @@ class Curves:
             positive = self.curves[0](score[1])
             return np.stack([1 - positive, positive])
         out = score if score.dtype == np.float64 else np.empty(score.shape)
-        for k, column in enumerate(score):
-            out[k] = self._curve_of(k)(column)
+
+        def fill(share: range) -> None:
+            for k in share:
+                out[k] = self._curve_of(k)(score[k])
+
+        list(ordered(fill, inputs.shares(len(score), block.rows), cores()))
         return out
 
     def placed_at_prior(self, predictions: Predictions) -> int:

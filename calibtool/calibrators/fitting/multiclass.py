@@ -116,8 +116,7 @@ def _of_classes(
 
     if classes == 2:
         return (fit_class(1),)
-    step = max(1, inputs.WIDE // len(labels))  # classes that a thread takes at a time
-    shares = [range(low, min(low + step, classes)) for low in range(0, classes, step)]
+    shares = inputs.shares(classes, len(labels))
     fits = ordered(lambda share: [fit_class(k) for k in share], shares, cores())
     return tuple(curve for some in fits for curve in some)
 
