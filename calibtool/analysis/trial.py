@@ -18,6 +18,7 @@ from calibtool.calibrators.confidences import as_classes
 from calibtool.calibrators.crossfit import FOLDS, folds
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.fitting.nearby import Nearby, on_nearly_the_same_rows
+from calibtool.calibrators.inputs import keep_looks
 from calibtool.calibrators.registry import finite_options
 from calibtool.data.clusters import cluster_of
 from calibtool.data.predictions import Kind, Predictions
@@ -148,9 +149,11 @@ class Trial:
         return replace(self, splits=splits, measured=self.measured.take(at), description=how)
 
     def holding(self, split: int) -> Trial:
-        """Return the trial that holds the rows to fit on of a split, for all who ask for them."""
+        """Return the trial that holds the rows to fit on of a split, for all who ask for them, and
+        how these look to curves of classes."""
         fit_rows, at = self.splits[split]
         held = fit_rows()
+        keep_looks(held)
         one = (partial(_held, held), at)
         return replace(self, splits=(*self.splits[:split], one, *self.splits[split + 1 :]))
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from calibtool.data.predictions import Predictions
 from calibtool.errors import NotAvailableError
-from calibtool.parallel import cores, ordered
+from calibtool.parallel import Once, cores, ordered
 from calibtool.types import Array
 
 # Values worked on at a time: 1 MB in float64, so that the intermediate arrays of a piece stay in a
@@ -151,6 +152,9 @@ LOOKS: dict[str, Look] = {
 }
 
 
+_kept: WeakKeyDictionary[Predictions, Once] = WeakKeyDictionary()
+
+
 def pieces(predictions: Predictions) -> Iterator[Predictions]:
     """Yield all rows in blocks of about PIECE values."""
     return predictions.blocks(max(1, PIECE // predictions.values.shape[1]))
@@ -161,8 +165,24 @@ def by_row(look: Look, predictions: Predictions, floor: float) -> Array:
     return np.concatenate(list(_pieces(look, predictions, floor)))
 
 
+def keep_looks(predictions: Predictions) -> None:
+    """Keep what `by_class` returns of these rows, as long as they are there themselves: several
+    calibrators are going to be fitted to them, and most of a fit to many classes may be this."""
+    _kept[predictions] = Once()
+
+
 def by_class(look: Look, predictions: Predictions, floor: float) -> Array:
-    """Return `look` of all rows, transposed: (K, N), each class contiguous."""
+    """Return `look` of all rows, transposed: (K, N), each class contiguous. It can be written to,
+    unless it is kept."""
+    kept = _kept.get(predictions)
+    if kept is None:
+        return _by_class(look, predictions, floor)
+    values: Array = kept((look, floor), lambda: _by_class(look, predictions, floor))
+    values.flags.writeable = False
+    return values
+
+
+def _by_class(look: Look, predictions: Predictions, floor: float) -> Array:
     first = look(predictions.take(slice(0, 1)), floor)
     out = np.empty((first.shape[1], predictions.rows), first.dtype)
     step = max(64, WIDE // predictions.values.shape[1])

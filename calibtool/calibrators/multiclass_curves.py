@@ -79,7 +79,8 @@ class Curves:
         if len(self.prior) == 2:
             positive = self.curves[0](score[1])
             return np.stack([1 - positive, positive])
-        out = score if score.dtype == np.float64 else np.empty(score.shape)
+        own = score.flags.writeable and score.dtype == np.float64
+        out = score if own else np.empty(score.shape)
 
         def fill(share: range) -> None:
             for k in share:

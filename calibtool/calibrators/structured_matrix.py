@@ -18,7 +18,13 @@ import numpy as np
 
 from calibtool.calibrators import bias_corrected, inputs, temperature
 from calibtool.calibrators.calibrator import Calibrator, require_fit
-from calibtool.calibrators.fitting.affine import fit_affine, not_negative, penalties, total
+from calibtool.calibrators.fitting.affine import (
+    fit_affine,
+    not_negative,
+    penalties,
+    require_matrix,
+    total,
+)
 from calibtool.calibrators.fitting.forms import Diagonal, Full
 from calibtool.data.predictions import Predictions
 from calibtool.data.rows import reduce_rows
@@ -53,12 +59,14 @@ def fit_structured(method: str, predictions: Predictions, strength: float) -> Ca
     """Fit structured-matrix, or structured-vector, whose W is diagonal."""
     classes = require_fit(predictions)
     options = {"strength": not_negative("strength", strength)}
+    full = method == "structured-matrix"
+    if full:  # before the search for a temperature, which would be for nothing
+        require_matrix(predictions.source, classes)
     floor = max(inputs.floor_of(predictions), FLOOR)
     logs = np.maximum(inputs.by_row(inputs.log_probs, predictions, floor), np.log(floor))
     optimum, _, _ = temperature.best(replace(predictions, kind="logits", values=logs))
     rows = total(predictions)
     unit = strength * classes / rows
-    full = method == "structured-matrix"
     penalty = penalties(classes, unit, unit * (classes - 1), unit)
     return fit_affine(
         method,

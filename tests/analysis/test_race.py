@@ -12,6 +12,8 @@ from simulated import simulate
 import calibtool as ct
 from calibtool.analysis import race
 from calibtool.analysis.candidate import NOTHING
+from calibtool.analysis.trial import make_trial
+from calibtool.calibrators import inputs
 from calibtool.calibrators.crossfit import folds
 from calibtool.calibrators.registry import finite_options
 from calibtool.data.rows import reduce_rows
@@ -148,3 +150,14 @@ def test_doing_nothing_that_may_be_the_choice_keeps_a_race_going(raced):
     found = ct.select(right, ["temperature"], resamples=0)
     assert found.how == "cross-fitted in 5 folds"
     assert found.chosen == NOTHING
+
+
+def test_candidates_of_a_fold_share_how_its_rows_look():
+    rows = simulate(200, 4)
+    split = make_trial(rows, None, of="", smoothing=True).holding(0).splits[0]
+    held = split[0]()
+    first = inputs.by_class(inputs.log_odds, held, 0.0)
+    assert inputs.by_class(inputs.log_odds, held, 0.0) is first
+    assert np.array_equal(inputs.by_class(inputs.log_odds, held.take(slice(0, None)), 0.0), first)
+    alone, shared = (ct.fit("isotonic", one).map for one in (held.take(slice(0, None)), held))
+    assert np.array_equal(alone(held).values, shared(held).values)

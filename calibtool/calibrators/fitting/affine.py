@@ -59,11 +59,8 @@ def fit_affine(
     Raises FitError if there is no optimum.
     """
     classes = require_fit(predictions)
-    if isinstance(form, Full) and classes > MAX_MATRIX_CLASSES:
-        raise FitError(
-            f"{predictions.source}: {classes:,} classes would make a matrix of {classes**2:,} "
-            f"numbers; at most {MAX_MATRIX_CLASSES} classes are possible. Use structured-vector"
-        )
+    if isinstance(form, Full):
+        require_matrix(predictions.source, classes)
     look = look if predictions.kind == "logits" else "log-probs"
     # the map at the start: it knows how to look at rows, which does not depend on W and b
     start_map = Affine(np.array(1.0), np.zeros(classes), look, 0.0, temperature, uniform)
@@ -86,6 +83,15 @@ def fit_affine(
             notes=(*zeros, *notes),
         ),
     )
+
+
+def require_matrix(source: str, classes: int) -> None:
+    """Raise FitError if there are too many classes for a number per pair of them."""
+    if classes > MAX_MATRIX_CLASSES:
+        raise FitError(
+            f"{source}: {classes:,} classes would make a matrix of {classes**2:,} numbers; at most "
+            f"{MAX_MATRIX_CLASSES} classes are possible. Use structured-vector"
+        )
 
 
 def _solve(
