@@ -94,7 +94,7 @@ class _Stack(Inversion):
         sizes = np.bincount(at[0], minlength=len(self.gap))
         of_size = {
             k: generator(Stream.NOISE, self.seed).standard_normal((len(self.noise), k), np.float32)
-            for k in np.unique(sizes).tolist()
+            for k in {*sizes.tolist()}
         }
         draws = np.concatenate([of_size[k] for k in sizes.tolist()], axis=1)
         return lambda rows: draws[rows]
