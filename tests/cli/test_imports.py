@@ -30,7 +30,8 @@ def test_cells_are_monitored_without_what_rows_and_other_metrics_need(tmp_path):
         p = rng.random(500)
         rows = ct.Predictions.from_probs(p, (rng.random(500) < p).astype(int))
         ct.save_cells(ct.cells(rows), tmp_path / f"{day}.cells")
-    needless = ("calibtool.data.files.open", "calibtool.evaluation.from_cells")
+    needless = [f"calibtool.evaluation.{name}" for name in ("from_cells", "request")]
+    needless += ["calibtool.data.files.open", "calibtool.streaming.passes"]
     words = ["monitor", ".", "--format", "json"]
     assert imported_by(words, ("scipy", "pyarrow", "numpy.ma", *needless), tmp_path) == "[]"
 

@@ -17,8 +17,8 @@ from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UnreadableError, UsageError
-from calibtool.evaluation.request import one_score_view
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.resolve import one_score_view
 from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.exact import MOST_ROWS, Exact
 from calibtool.streaming.grid import NAMED, Grid, Tally, grid, named
