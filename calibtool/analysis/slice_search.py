@@ -31,10 +31,10 @@ from calibtool.data.slicing import FEW, PSEUDO, crossed, load_with, names_in, pa
 from calibtool.data.unit import unit_of
 from calibtool.data.validation import texts
 from calibtool.errors import InputError
-from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_level, require_seed
 from calibtool.intervals.multiple import benjamini_hochberg, holm
 from calibtool.intervals.streams import Stream, generator
+from calibtool.metrics.resolve import one_score_view
 from calibtool.parallel import Work
 from calibtool.streaming.read import read
 from calibtool.types import Array, Progress, Shown, silent

@@ -149,9 +149,10 @@ def monitor(
 def _require_writable(plot: str | None, output: str | None) -> None:
     """Check that the output files can be written, before anything is read."""
     from calibtool.data.files.write import require_writable
-    from calibtool.diagrams import figure
 
     if plot:
+        from calibtool.diagrams import figure
+
         figure.require_suffix(plot)
     for path in (plot, output):
         if path and path != "-":

@@ -9,8 +9,9 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable, Recalibrator, Variant
 from calibtool.errors import UsageError
 from calibtool.evaluation.execution import Execution
-from calibtool.evaluation.request import Request, one_score_view
+from calibtool.evaluation.request import Request
 from calibtool.evaluation.resampling import Resampling
+from calibtool.metrics.resolve import one_score_view
 from calibtool.parallel import in_steps
 from calibtool.types import Array, Progress, silent
 

@@ -6,7 +6,6 @@ A replicate draws how many rows of each outcome every cell has (Poisson, the boo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -15,6 +14,7 @@ import numpy as np
 
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binned import of_problems
+from calibtool.evaluation.cell_bias import bias_and_error
 from calibtool.evaluation.cell_problems import CellProblems, lacking_view
 from calibtool.evaluation.cell_scores import deviates, mean_of, of_class_counts, paired
 from calibtool.evaluation.curve_metrics import CurveMetrics
@@ -85,33 +85,6 @@ def bias_of(summary: Summary, view: str, settings: Settings) -> Measurement:
     drawn = value + error * skewed(normal, skew, settings.draws.seed)
     ends = mean_ends(drawn, float(cells.total), cases, settings.level, (-1.0, 1.0))
     return with_ends(measurement, ends, "unseen")
-
-
-def bias_and_error(cells: Cells) -> tuple[float, float]:
-    """Return mean score minus mean outcome, and its standard error."""
-    return biases_and_errors(Cells(cells.at, cells.n[None], cells.p[None], cells.y[None]))[0]
-
-
-def biases_and_errors(cells: Cells) -> list[tuple[float, float]]:
-    """Return mean score minus mean outcome, and its standard error, of each of stacked cells.
-
-    Every row counts as its cell's mean score s: of its y positive outcomes the squared difference
-    from the score is (1 - s)**2, of the others s**2.
-
-    Args:
-        cells: (S, C).
-    """
-    n, p, y = cells.n, cells.p, cells.y
-    s = np.repeat(cells.at.astype(np.float64)[None], len(n), axis=0)
-    np.divide(p, n, out=s, where=n > 0)
-    squares = (y * (1 - s) ** 2 + (n - y) * s**2).sum(axis=-1)
-    sums = ((p - y).sum(axis=-1), squares, cells.total)
-    found = []
-    for residual, square, total in zip(*(x.tolist() for x in sums), strict=True):
-        value = residual / total
-        variance = max(square / total**2 - value**2 / total, 0.0)
-        found.append((value, math.sqrt(variance)))
-    return found
 
 
 class _VariantMetrics:

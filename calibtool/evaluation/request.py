@@ -10,7 +10,7 @@ from calibtool.data.clusters import FEWEST, clusters
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply, Readable, Variant
 from calibtool.data.unit import Unit, unit_of
-from calibtool.errors import InputError, UsageError
+from calibtool.errors import InputError
 from calibtool.evaluation.execution import Execution
 from calibtool.evaluation.measurement import Settings
 from calibtool.evaluation.resampling import Resampling, require_memory
@@ -26,28 +26,8 @@ from calibtool.types import Array
 # Predictions up to which the rows of a file that hold several are resampled without being asked:
 # measured, a prediction takes about 250 bytes, so that these take 1 GB.
 UNIT_ROWS = 1 << 22
-ONE_SCORE_VIEWS = ("auto", "top", "positive")
 # Metrics of a second file (`ood`), added when one is given and no metric asks for it.
 SECOND_FILE = "ood-auroc,ood-auroc(by=entropy),ood-fpr95"
-
-
-def one_score_view(view: str, predictions: Readable) -> str:
-    """Return the view of an analysis of one score per row: "top" or "positive".
-
-    Args:
-        view: "top", "positive", or "auto": positive for one column, top otherwise.
-        predictions: decide by their shape, never by their values.
-
-    Raises UsageError for another name, and for the positive view of other than two classes.
-    """
-    if view not in ONE_SCORE_VIEWS:
-        raise UsageError(f"--view must be one of {', '.join(ONE_SCORE_VIEWS)} (got {view!r})")
-    if view == "auto":
-        return "positive" if predictions.one_column else "top"
-    if view == "positive" and predictions.classes != 2:
-        shape = f"{predictions.classes} classes" if predictions.classes else "confidences alone"
-        raise UsageError(f"{predictions.source}: --view positive needs two classes (got {shape})")
-    return view
 
 
 def too_few_units(unit: Unit, count: int) -> str:

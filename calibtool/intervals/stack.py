@@ -94,7 +94,7 @@ class _Stack(Inversion):
         sizes = np.bincount(at[0], minlength=len(self.gap))
         of_size = {
             k: generator(Stream.NOISE, self.seed).standard_normal((len(self.noise), k), np.float32)
-            for k in np.unique(sizes).tolist()
+            for k in {*sizes.tolist()}
         }
         draws = np.concatenate([of_size[k] for k in sizes.tolist()], axis=1)
         return lambda rows: draws[rows]
@@ -144,8 +144,7 @@ class _Candidates:
         found = np.empty(len(searches))
         active = list(range(len(searches)))
         while active:
-            self._measure(curve, active, asked)
-            going = []
+            going = []  # those that ask for what is not known
             for k in active:
                 known, send = self.known[k], searches[k].send
                 try:
@@ -155,17 +154,12 @@ class _Candidates:
                     going.append(k)
                 except StopIteration as end:
                     found[k] = end.value
+            if going:
+                u, at = np.array(asked), np.array(going)
+                self._note(curve, at, u[at].tolist(), self._errors(curve, u, at))
             active = going
         errors = self.norm(self.gaps(curve, found) * self.observed.mass, self.observed.mass)
         return np.where(found == 1.0, 0.0, errors)
-
-    def _measure(self, curve: Curve, active: list[int], asked: list[float]) -> None:
-        """Compute the quantiles of what profiles ask for, where they are not known."""
-        new = [k for k in active if _key(curve, asked[k]) not in self.known[k]]
-        if new:
-            u = np.array(asked)
-            at = np.array(new)
-            self._note(curve, at, u[at].tolist(), self._errors(curve, u, at))
 
     def _note(self, curve: Curve, at: Array, u: list[float], errors: Array) -> None:
         """Keep the quantiles of errors, (n, R), of profiles `at`."""

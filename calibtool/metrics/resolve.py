@@ -10,6 +10,8 @@ from calibtool.errors import UsageError
 from calibtool.metrics.kinds import BinnedError, Score
 from calibtool.metrics.spec import ONE_SCORE, Spec, parse, split_options
 
+ONE_SCORE_VIEWS = ("auto", "top", "positive")
+
 
 def defaults(names: Iterable[str]) -> list[Spec]:
     """Return metrics that are measured where none was asked for: `resolve` names their views."""
@@ -143,3 +145,22 @@ def main_view(specs: Sequence[Spec], predictions: Readable) -> str:
         return default
     views = (spec.view for spec in specs if not isinstance(spec.metric, Score))
     return next((view for view in views if view in ONE_SCORE), default)
+
+
+def one_score_view(view: str, predictions: Readable) -> str:
+    """Return the view of an analysis of one score per row: "top" or "positive".
+
+    Args:
+        view: "top", "positive", or "auto": positive for one column, top otherwise.
+        predictions: decide by their shape, never by their values.
+
+    Raises UsageError for another name, and for the positive view of other than two classes.
+    """
+    if view not in ONE_SCORE_VIEWS:
+        raise UsageError(f"--view must be one of {', '.join(ONE_SCORE_VIEWS)} (got {view!r})")
+    if view == "auto":
+        return "positive" if predictions.one_column else "top"
+    if view == "positive" and predictions.classes != 2:
+        shape = f"{predictions.classes} classes" if predictions.classes else "confidences alone"
+        raise UsageError(f"{predictions.source}: --view positive needs two classes (got {shape})")
+    return view

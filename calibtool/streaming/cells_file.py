@@ -12,10 +12,10 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, get_args
+from typing import IO, TypeAlias, get_args
 
 import numpy as np
 
@@ -53,6 +53,8 @@ _HEAVIEST = 1e31
 _LARGEST = 1e170  # of any sum: weight times cube of the above, for 2**50 rows, is 1e163
 _SHARES = ("accuracy", "mean-confidence")  # means that are 1 at most
 _SLACK = 1e-6  # relative error of sums of rounded values, as cells of many classes hold
+# Views to be read, or what tells them of a summary without its sums; None for all there are.
+Views: TypeAlias = Collection[str] | Callable[[Summary], Collection[str]] | None
 
 
 def save_cells(state: Summary, path: str | Path) -> None:
@@ -64,24 +66,26 @@ def save_cells(state: Summary, path: str | Path) -> None:
         write(state, file)
 
 
-def load_cells(path: str | Path, views: Collection[str] | None = None) -> Summary:
+def load_cells(path: str | Path, views: Views = None) -> Summary:
     """Read a summary from a file.
 
     Args:
         path: the file.
         views: what is read, such as ("top",), and what the summary then holds: no other view, no
-            scores and no counts; None for all that the file holds.
+            scores and no counts; or a function that returns them, given the summary without its
+            sums; None for all that the file holds. What is not read is not checked, either.
 
     Raises InputError if the file is missing, damaged, or no file of cells.
     """
     document = _document(str(path))
+
+    def chosen(header: Summary) -> Collection[str] | None:
+        if lacking := {*always_kept(header.shape)} - {*header.keep.views}:
+            document.refuse(f"the views lack {', '.join(sorted(lacking))}")
+        return views(header) if callable(views) else views
+
     with document.open() as file:
-        summary = _read(document, file, views)
-    needed = {*always_kept(summary.shape)}
-    needed = needed if views is None else needed & {*views}
-    if lacking := needed - {*summary.keep.views}:
-        document.refuse(f"the views lack {', '.join(sorted(lacking))}")
-    return summary
+        return _read(document, file, chosen)
 
 
 def to_bytes(summary: Summary) -> bytes:
@@ -96,7 +100,7 @@ def from_bytes(data: bytes, source: str = "cells") -> Summary:
 
     Raises InputError for any other bytes.
     """
-    return _read(_document(source), io.BytesIO(data))
+    return _read(_document(source), io.BytesIO(data), lambda header: None)
 
 
 def write(summary: Summary, file: IO[bytes]) -> None:
@@ -128,7 +132,9 @@ def _document(source: str) -> Document:
     return Document(source, "a whole file of cells", "make it again with `calibtool cells`")
 
 
-def _read(document: Document, file: IO[bytes], views: Collection[str] | None = None) -> Summary:
+def _read(
+    document: Document, file: IO[bytes], choose: Callable[[Summary], Collection[str] | None]
+) -> Summary:
     archive = Archive(document, file)
     header = document.parse_json(archive.read("header.json", _HEADER))
     header["format"].text((FORMAT,))
@@ -141,22 +147,24 @@ def _read(document: Document, file: IO[bytes], views: Collection[str] | None = N
     shape, layout = _shape(header["shape"]), _layout(header["keep"])
     if shape.kind == "confidence" and not {*layout.views} <= {"top"}:
         header["keep"]["views"].refuse("name views that confidences do not have")
-    sums = _sums(archive, header["sums"], layout, shape, views)
-    if views is not None:
-        held = tuple(view for view in layout.views if view in views)
-        layout = replace(layout, views=held, scores=(), counts=False)
-    if version == 1 and shape.classes == 2:
-        for name in sums.keys() & {"score/brier", "pair/brier"}:
-            sums[name] = scaled(sums[name], 0.5)
     skipped = (entry.items(2) for entry in header["skipped"].items())
     summary = Summary(
         shape,
         layout,
         header["rows"].whole(most=MOST_ROWS),
-        sums,
+        {},
         document.file,
         tuple((file.text(), reason.text()) for file, reason in skipped),
     )
+    views = choose(summary)
+    sums = _sums(archive, header["sums"], layout, shape, views)
+    if version == 1 and shape.classes == 2:
+        for name in sums.keys() & {"score/brier", "pair/brier"}:
+            sums[name] = scaled(sums[name], 0.5)
+    if views is not None:
+        held = tuple(view for view in layout.views if view in views)
+        layout = replace(layout, views=held, scores=(), counts=False)
+    summary = replace(summary, keep=layout, sums=sums)
     _require_sound(summary, header["sums"])
     return summary
 
@@ -201,13 +209,14 @@ def _sums(
     """
     sizes: dict[str, tuple[int, ...]] = {}
     for name, held in entry.entries().items():
+        if views is not None and name.partition("/")[0] not in views:
+            continue
         wanted = size_of(name, layout, shape)
         if wanted is None:
             held.refuse("is no sum of these views, scores and counts")
         if [axis.whole() for axis in held.items()] != [*wanted]:
             held.fail(f"the size {[*wanted]}")
-        if views is None or name.partition("/")[0] in views:
-            sizes[name] = wanted
+        sizes[name] = wanted
     total = sum(math.prod(size) for size in sizes.values())
     if total > _MOST_CELLS:
         entry.refuse(f"have {total:,} cells; at most {_MOST_CELLS:,} can be read")

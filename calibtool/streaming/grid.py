@@ -61,9 +61,10 @@ class Grid:
     """
 
     def __init__(self, edges: Sequence[float] = (), width: int = WIDTH) -> None:
-        ends = np.union1d(_ends(width), np.asarray(edges, np.float64))
+        inner = distinct(np.asarray(edges, np.float64))
+        ends = distinct(_ends(width), inner)
         self.at: Array = ends[(ends > 0) & (ends <= 1)]
-        self._inner = np.setdiff1d(np.asarray(edges, np.float64), _ends(FINEST))
+        self._inner = inner[~np.isin(inner, _ends(FINEST), assume_unique=True)]
         self._tables: dict[Any, Array] = {}
 
     @property
@@ -258,4 +259,16 @@ def _ends(width: int) -> Array:
         at += step
         ends.append(at)
     low = np.array(ends)
-    return np.union1d(low, FINEST - low)[1:] / FINEST
+    return distinct(low, FINEST - low)[1:] / FINEST
+
+
+def distinct(*parts: Array) -> Array:
+    """Return the numbers of all parts, above -1, increasing and each once.
+
+    What `np.unique` returns, which imports numpy.ma: a hundredth of a second.
+
+    >>> distinct(np.array([2, 4]), np.array([3, 2])).tolist()
+    [2, 3, 4]
+    """
+    values = np.sort(np.concatenate(parts))
+    return values[np.diff(values, prepend=-1) > 0]

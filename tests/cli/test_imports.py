@@ -24,13 +24,16 @@ def test_arrays_are_evaluated_without_what_other_sources_and_answers_need(tmp_pa
     assert imported_by(words, NEEDLESS, tmp_path) == "[]"
 
 
-def test_cells_are_monitored_without_scipy(tmp_path):
+def test_cells_are_monitored_without_what_rows_and_other_metrics_need(tmp_path):
     rng = np.random.default_rng(0)
     for day in ("2026-01-01", "2026-01-02", "2026-01-03"):
         p = rng.random(500)
         rows = ct.Predictions.from_probs(p, (rng.random(500) < p).astype(int))
         ct.save_cells(ct.cells(rows), tmp_path / f"{day}.cells")
-    assert imported_by(["monitor", "."], ("scipy", "pyarrow"), tmp_path) == "[]"
+    needless = [f"calibtool.evaluation.{name}" for name in ("from_cells", "request")]
+    needless += ["calibtool.data.files.open", "calibtool.streaming.passes"]
+    words = ["monitor", ".", "--format", "json"]
+    assert imported_by(words, ("scipy", "pyarrow", "numpy.ma", *needless), tmp_path) == "[]"
 
 
 def imported_by(words, modules, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.special import expit, logit
+
+import calibtool as ct
+from calibtool.streaming.cells_file import to_bytes
 
 DAYS = [f"2026-11-{k:02d}" for k in range(1, 13)]
 CHANGED = 6  # with this day, log-odds are higher by 1
@@ -375,3 +379,16 @@ def test_check_holds_evidence_beside_metrics_and_from_a_file(run, scores):
 )
 def test_evidence_that_cannot_be_required_is_refused(refused, scores, arguments, says):
     refused("check", scores, *COLUMNS, *arguments, says=(says,))
+
+
+def test_of_cells_only_the_view_that_is_monitored_is_unpacked(run, refused):
+    for day in DAYS[:2]:
+        rng = np.random.default_rng(0)
+        p = rng.random(200)
+        whole = io.BytesIO(to_bytes(ct.cells((p, (rng.random(200) < p).astype(int)))))
+        with zipfile.ZipFile(whole) as old, zipfile.ZipFile(f"{day}.cells", "w") as new:
+            for name in old.namelist():
+                spoiled = name == "top/p/high.f8" and day == DAYS[1]
+                new.writestr(name, bytes(8) if spoiled else old.read(name))
+    assert run("monitor", "*.cells", *NONE).code == 0
+    refused("monitor", "*.cells", "--view", "top", says=(f"{DAYS[1]}.cells", "top/p has 1 values"))

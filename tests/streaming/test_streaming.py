@@ -233,3 +233,18 @@ def test_a_file_of_cells_is_read_view_by_view(tmp_path):
         for name, sums in part.sums.items():
             np.testing.assert_array_equal(sums.high, whole.sums[name].high)
             np.testing.assert_array_equal(sums.low, whole.sums[name].low)
+
+
+def test_a_function_tells_by_the_header_what_is_read_of_a_file_of_cells(tmp_path):
+    whole = ct.cells((np.array([0.2, 0.7]), np.array([0, 1])))
+    ct.save_cells(whole, tmp_path / "x.cells")
+    seen = []
+
+    def last(header):
+        seen.append((header.kind, header.classes, header.rows, dict(header.sums)))
+        return header.keep.views[-1:]
+
+    part = ct.load_cells(tmp_path / "x.cells", last)
+    assert seen == [("probs", 2, 2, {})]
+    assert part.keep.views == whole.keep.views[-1:] == ("top",)
+    assert {*part.sums} == {"top/n", "top/p", "top/y"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from calibtool.metrics.cells import locate
+from calibtool.streaming.grid import distinct
 from calibtool.types import Array
 
 REACH = 14.0  # largest logit with a cell of its own: a probability of 1 - 8e-7
@@ -22,7 +23,7 @@ def _edges(count: int, step: float) -> Array:
     """
     even = np.arange(1, count + 1) / count
     tails = 1 / (1 + np.exp(-np.arange(-REACH, REACH + step / 2, step)))
-    return np.unique(np.concatenate([even, tails[np.abs(tails - 0.5) > TAIL]]))
+    return distinct(even, tails[np.abs(tails - 0.5) > TAIL])
 
 
 # Cells in which outcomes are compared. P(y = 1) is taken to be the same within each, wherever in it

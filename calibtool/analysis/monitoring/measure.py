@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 
 from calibtool.analysis.monitoring.period import Period, PeriodResult
-from calibtool.evaluation.from_cells import biases_and_errors
+from calibtool.evaluation.cell_bias import biases_and_errors
 from calibtool.evaluation.resampling import FEW_ROWS, Resampling
 from calibtool.evaluation.unseen_cells import MANY
 from calibtool.intervals import unseen

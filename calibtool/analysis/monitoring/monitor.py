@@ -76,11 +76,14 @@ def monitor_periods(
 
 def _evidence(periods: Sequence[Period], against: str) -> evidence.Evidence:
     """Return the evidence against a null hypothesis of `NULLS`."""
-    n, p, y = (np.stack([getattr(period.cells, name) for period in periods]) for name in "npy")
     at = periods[0].cells.at
+
+    def stacked(name: str) -> Array:
+        return np.stack([getattr(period.cells, name) for period in periods])
+
     if against == "first":
-        return evidence.of_change(at, n, y)
-    return evidence.of_miscalibration(at, n, p, y)
+        return evidence.of_change(at, stacked("n"), stacked("y"))
+    return evidence.of_miscalibration(at, stacked("n"), stacked("p"), stacked("y"))
 
 
 def _require(against: str, alpha: float) -> None:

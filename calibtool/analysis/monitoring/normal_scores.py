@@ -153,12 +153,14 @@ def _probabilities(
     # ratio of the probability of each count to that of the one before
     up = (n[..., None] - k + 1) * (total_y[..., None] - k + 1)
     down = k * ((total_n - n - total_y)[..., None] + k)
-    inside = k <= high[..., None]
+    inside = k <= high[..., None]  # of cells of different sizes, a third
     inside[..., 0] = False
-    ratio = np.log(np.where(inside, up, 1.0)) - np.log(np.where(inside, down, 1.0))
+    ratio = np.log(up, out=np.zeros_like(k), where=inside)
+    ratio -= np.log(down, out=np.zeros_like(k), where=inside)
     inside[..., 0] = True
     log_p = np.where(inside, np.cumsum(ratio, axis=-1), -np.inf)
-    p = np.exp(log_p - log_p.max(-1, keepdims=True))
+    log_p -= log_p.max(-1, keepdims=True)
+    p = np.exp(log_p, out=np.zeros_like(k), where=inside)
     return np.asarray(p / p.sum(-1, keepdims=True))
 
 

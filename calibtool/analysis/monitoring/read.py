@@ -10,7 +10,6 @@ import numpy as np
 
 from calibtool.analysis.monitoring import period_names, slice_rows
 from calibtool.analysis.monitoring.period import Period
-from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
 from calibtool.data.files.secrets import without_secrets
 from calibtool.data.files.source import Source
@@ -18,8 +17,8 @@ from calibtool.data.predictions import Kind, Predictions
 from calibtool.data.readable import Readable
 from calibtool.data.rows import reduce_rows
 from calibtool.errors import InputError, UnreadableError, UsageError
-from calibtool.evaluation.request import ONE_SCORE_VIEWS, one_score_view
 from calibtool.metrics.cells import Cells
+from calibtool.metrics.resolve import one_score_view
 from calibtool.streaming.cells_file import load_cells
 from calibtool.streaming.exact import MOST_ROWS, Exact
 from calibtool.streaming.grid import NAMED, Grid, Tally, grid, named
@@ -266,6 +265,8 @@ class _Reading:
         They are added to the others only after the whole file was read: of a file that turns out
         to be damaged, no row is used.
         """
+        from calibtool.data.files.open import open_source  # cells are read without all readers
+
         source = open_source(file.address, replace(self.choice, skip_bad_files=False))
         if source.unit:
             raise InputError(
@@ -332,7 +333,7 @@ class _Reading:
                 f"{path}: holds cells, but --by {','.join(self.by)} needs rows, or cells of one "
                 f"slice in folders {folders}"
             )
-        summary = load_cells(path, ONE_SCORE_VIEWS)
+        summary = load_cells(path, lambda header: (one_score_view(self.view, header),))
         self._require_alike(summary, one_score_view(self.view, summary))
         place = name, key
         before = self.summaries.get(place)

@@ -32,9 +32,9 @@ from calibtool.data.predictions import DataInfo
 from calibtool.data.readable import Readable
 from calibtool.data.unit import unit_of, unit_text
 from calibtool.errors import NotAvailableError
-from calibtool.evaluation.request import one_score_view
 from calibtool.evaluation.resampling import require_resamples, require_seed
 from calibtool.intervals.multiple import holm
+from calibtool.metrics.resolve import one_score_view
 from calibtool.parallel import Work
 from calibtool.streaming.passes import max_rows
 from calibtool.streaming.read import read as read_data
