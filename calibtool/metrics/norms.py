@@ -63,7 +63,7 @@ def debiased_l1(q: Profile) -> Array:
     The noise is normal, of variance r (1 - r) / n in a bin of n rows and outcome rate r (Kumar et
     al. 2019, app. G.3: drawn there, in closed form here).
     """
-    from scipy.special import ndtr
+    from calibtool.intervals.special import ndtr
 
     ratio = np.abs(_ratio(q))
     rate = np.clip(q.score + _ratio(q), 0, 1)

@@ -33,6 +33,15 @@ def test_cells_are_monitored_without_scipy(tmp_path):
     assert imported_by(["monitor", "."], ("scipy", "pyarrow"), tmp_path) == "[]"
 
 
+def test_intervals_are_made_without_the_rest_of_scipy(tmp_path):
+    rng = np.random.default_rng(0)
+    p = rng.random(300)
+    np.savez(tmp_path / "arrays.npz", probs=np.stack([1 - p, p], 1), labels=rng.random(300) < p)
+    words = ["evaluate", "arrays.npz", "--metrics", "citl,ici", "--resamples", "100"]
+    needless = ("scipy.special", "numpy.testing", "numpy.f2py")
+    assert imported_by(words, needless, tmp_path) == "[]"
+
+
 def imported_by(words, modules, folder):
     """Return which of the modules a command imports, as a list prints them."""
     code = f"""
