@@ -12,6 +12,7 @@ NEEDLESS = (
     *("calibtool.analysis.slices", "calibtool.cli.sets", "calibtool.data.logs.log"),
     *("calibtool.evaluation.evaluate_cells", "calibtool.evaluation.pairs"),
     *("calibtool.evaluation.subsample", "calibtool.streaming.engines.dask_frame"),
+    *("calibtool.calibrators.fit", "calibtool.streaming.passes", "calibtool.streaming.engines"),
 )
 
 
