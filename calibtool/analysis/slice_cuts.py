@@ -10,7 +10,7 @@ from calibtool.data.cuts import Cuts, is_cut, octiles, tenths
 from calibtool.data.files.source import Source
 from calibtool.data.slicing import carrying, confidence, names_in
 from calibtool.evaluation.subsample import draw_rows
-from calibtool.streaming.passes import STREAMED_ROWS
+from calibtool.streaming.streamed import STREAMED_ROWS
 
 DRAWN = f"Divided at the quantiles of {STREAMED_ROWS:,} rows drawn at random."
 

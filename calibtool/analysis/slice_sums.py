@@ -239,7 +239,7 @@ def _binned(score: Array) -> tuple[Array, Array]:
 
 def _student(deviate: Array, freedom: Array) -> Array:
     """Return the two-sided p-values of Student's t (through the incomplete beta function)."""
-    from scipy.special import betainc
+    from calibtool.intervals.special import betainc
 
     t = np.abs(deviate)
     return np.asarray(betainc(freedom / 2, 0.5, freedom / (freedom + t * t)))
@@ -247,6 +247,6 @@ def _student(deviate: Array, freedom: Array) -> Array:
 
 def _student_reach(level: float, freedom: Array) -> Array:
     """Return the deviates of Student's t that leave 1 - level outside on both sides together."""
-    from scipy.special import stdtrit
+    from calibtool.intervals.special import stdtrit
 
     return np.asarray(stdtrit(freedom, (1 + level) / 2))

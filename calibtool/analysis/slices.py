@@ -35,8 +35,9 @@ from calibtool.metrics.spec import Spec
 from calibtool.parallel import Work, parts_alike
 from calibtool.streaming.groups import summarize_groups
 from calibtool.streaming.layout import layout_for, streams
-from calibtool.streaming.passes import SummaryTask, has_engine, is_streamed, require_streamed
+from calibtool.streaming.passes import SummaryTask
 from calibtool.streaming.read import read as read_data
+from calibtool.streaming.streamed import has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import DataShape
 from calibtool.types import Progress, Shown, silent
 

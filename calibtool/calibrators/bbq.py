@@ -49,7 +49,7 @@ def fit(
 
 def curve(cells: Cells) -> Steps:
     """Return the average of all binnings of cells of probabilities."""
-    from scipy.special import gammaln
+    from calibtool.intervals.special import gammaln
 
     at = cells.at.astype(np.float64)
     last, which, first, n, prior = _binnings(cells.n.tobytes())
@@ -91,7 +91,7 @@ def _binnings(content: bytes) -> tuple[Array, Array, Array, Array, Array]:
     Returns of each bin its last cell, the number of its binning, its first cell, its weight n, and
     log gamma(n + 2).
     """
-    from scipy.special import gammaln
+    from calibtool.intervals.special import gammaln
 
     weights = np.frombuffer(content)
     below = np.cumsum(weights)

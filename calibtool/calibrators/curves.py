@@ -95,7 +95,7 @@ class Sigmoid(_Record):
     c: float
 
     def __call__(self, score: Array) -> Array:
-        from scipy.special import expit, log_expit
+        from calibtool.intervals.special import expit, log_expit
 
         if self.a == self.b:
             return np.asarray(expit(self.a * score + self.c))
@@ -132,7 +132,7 @@ class Parabola(_Record):
         return np.asarray(self.a + x * (self.b + self.c * x) + (score - x) * rise)
 
     def __call__(self, score: Array) -> Array:
-        from scipy.special import expit
+        from calibtool.intervals.special import expit
 
         return np.asarray(expit(self.height(score)))
 
@@ -241,7 +241,7 @@ class Bend(_Record):
         return np.asarray(self.heights()[k] + d * (self.slopes[k] + d * bend / 2))
 
     def __call__(self, score: Array) -> Array:
-        from scipy.special import expit
+        from calibtool.intervals.special import expit
 
         return np.asarray(expit(self.height(score)))
 

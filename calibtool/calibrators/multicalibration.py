@@ -161,7 +161,7 @@ class _Run:
 
     def _shifts(self, rows: Array) -> Array:
         """Return the shift at each knot for the rows of a slice: RATE of a Newton step."""
-        from scipy.special import expit
+        from calibtool.intervals.special import expit
 
         score, weights = self.gaps.score[rows], self.gaps.weights[rows]
         p, count = expit(score), len(self.knots)

@@ -239,7 +239,7 @@ def score_of(block: Predictions, floor: float) -> tuple[Array, Array]:
 
 def with_score(block: Predictions, top: Array, score: Array) -> Array:
     """Return (n, K) probabilities in which the log-odds of each row's `top` are `score`."""
-    from scipy.special import expit
+    from calibtool.intervals.special import expit
 
     if block.classes == 2:
         return np.stack([expit(-score), expit(score)], axis=1)

@@ -50,7 +50,7 @@ def fit(
 
 def curve(cells: Cells, *, bins: int = 10) -> Steps:
     """Return the steps of cells of log-odds; their edges lie halfway between scores."""
-    from scipy.special import expit
+    from calibtool.intervals.special import expit
 
     scaled = platt.curve(cells)(cells.at)
     cuts = binning.mass_cuts(cells, bins)

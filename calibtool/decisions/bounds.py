@@ -115,7 +115,7 @@ def evidence(losses: Array, weights: Array | None, risk: float) -> Evidence:
 
 def below(losses: Array, rows: Array, risk: float) -> Array:
     """Return the chance of so few losses, (M,), in so many rows, at this risk."""
-    from scipy.special import bdtr
+    from calibtool.intervals.special import bdtr
 
     return np.asarray(bdtr(losses, rows, risk), np.float64)
 

@@ -161,7 +161,7 @@ def binomial_range(rate: Array, rows: Array, level: float) -> tuple[Array, Array
 
 def _quantile(n: int, p: float, share: float) -> int:
     """Return the smallest count whose cumulative binomial probability reaches `share`."""
-    from scipy.special import bdtr
+    from calibtool.intervals.special import bdtr
 
     low, high = -1, n
     while high - low > 1:

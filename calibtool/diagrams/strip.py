@@ -79,7 +79,7 @@ def p_values(rate: Array, score: Array, rows: Array) -> Array:
     >>> p_values(np.array([0.5, 1.0]), np.array([0.5, 0.5]), np.array([10.0, 10.0])).tolist()
     [1.0, 0.001953125]
     """
-    from scipy.special import bdtr, bdtrc
+    from calibtool.intervals.special import bdtr, bdtrc
 
     n = np.maximum(np.rint(rows), 1).astype(np.int64)
     k, p = np.rint(rate * n), np.clip(score, 0, 1)

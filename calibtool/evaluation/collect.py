@@ -185,13 +185,12 @@ def resample(
             x = x * weights[at, None]
         if draws.grouped:
             return sum_by(draws.units(at.start, at.stop), x, draws.count)
-        drawn = (draws.weights(at.start, at.stop, group) for group in draws.groups)
+        drawn = (draws.weights(at.start, at.stop, group, np.float64) for group in draws.groups)
         if sparse and binned:
             x, of_bins = _on_one_grid(x, binned, at, weights)
-            wide = (w.astype(np.float64) for w in drawn)
-            return np.concatenate([np.concatenate([x.T @ w, of_bins @ w]).T for w in wide])
+            return np.concatenate([np.concatenate([x.T @ w, of_bins @ w]).T for w in drawn])
         x = on_grid(x, len(x))
-        return np.concatenate([w.T.astype(np.float64) @ x for w in drawn])
+        return np.concatenate([w.T @ x for w in drawn])
 
     total: Array | float = 0.0
     for done, part in enumerate(ordered(work, slices, threads), start=1):

@@ -34,7 +34,7 @@ from calibtool.metrics.cells import Cells, ScoreSum, locate
 from calibtool.metrics.spec import Spec
 from calibtool.parallel import Work
 from calibtool.streaming.layout import streams
-from calibtool.streaming.passes import STREAMED_ROWS, max_rows
+from calibtool.streaming.streamed import STREAMED_ROWS, max_rows
 from calibtool.types import Array
 
 if TYPE_CHECKING:

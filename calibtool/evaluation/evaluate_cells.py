@@ -37,7 +37,8 @@ from calibtool.metrics.cells import Cells
 from calibtool.parallel import Work
 from calibtool.streaming.grid import named
 from calibtool.streaming.layout import layout_for
-from calibtool.streaming.passes import SummaryTask, max_rows, summarize_by_unit
+from calibtool.streaming.passes import SummaryTask, summarize_by_unit
+from calibtool.streaming.streamed import max_rows
 from calibtool.streaming.summary import DataShape, Summary
 from calibtool.streaming.unit_sums import UnitColumns, UnitSums
 from calibtool.types import Array

@@ -32,7 +32,7 @@ from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import Score
 from calibtool.metrics.profiles import profile
 from calibtool.metrics.spec import ONE_SCORE, Spec
-from calibtool.streaming.passes import has_engine, max_rows
+from calibtool.streaming.streamed import has_engine, max_rows
 from calibtool.streaming.summary import Summary
 from calibtool.streaming.unit_sums import UnitColumns, UnitSums, bins_of
 from calibtool.types import Array

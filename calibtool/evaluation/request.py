@@ -19,7 +19,7 @@ from calibtool.metrics.kinds import TwoFileMetric
 from calibtool.metrics.resolve import main_view, resolve
 from calibtool.metrics.spec import Spec, parse_list
 from calibtool.streaming.layout import streams
-from calibtool.streaming.passes import STREAMED_ROWS, has_engine, is_streamed, require_streamed
+from calibtool.streaming.streamed import STREAMED_ROWS, has_engine, is_streamed, require_streamed
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
 

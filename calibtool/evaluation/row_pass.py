@@ -8,8 +8,6 @@ from functools import partial
 
 import numpy as np
 
-from calibtool.calibrators.crossfit import cross_fit
-from calibtool.calibrators.fit import fit
 from calibtool.data.blocks import Wanted, unit
 from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Readable
@@ -116,6 +114,9 @@ def _refined(request: Request, collected: Sequence[Collected]) -> list[Collected
     """
     if request.predictions.kind == "confidence":
         return list(collected)
+    from calibtool.calibrators.crossfit import cross_fit  # few metrics need a calibrator
+    from calibtool.calibrators.fit import fit
+
     predictions = request.predictions.load()
     refined = []
     for apply, variant in zip(request.applied, collected, strict=True):

@@ -10,7 +10,7 @@ from calibtool.data.readable import Readable
 from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import require_seed
 from calibtool.intervals.streams import Stream, generator
-from calibtool.streaming.passes import STREAMED_ROWS
+from calibtool.streaming.streamed import STREAMED_ROWS
 
 
 def draw_rows(rows: Readable, count: int, seed: int = 0) -> Predictions:

@@ -23,7 +23,7 @@ _AT_ONCE = 1 << 16
 
 def normal(uniform: Array) -> Array:
     """Return the normal quantiles of uniform variables in [0, 1), of the shape given."""
-    from scipy.special import ndtri
+    from calibtool.intervals.special import ndtri
 
     return np.asarray(ndtri(np.maximum(uniform, 1e-16)))
 

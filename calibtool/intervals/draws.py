@@ -94,16 +94,17 @@ class Draws:
         starts = range(0, self.replicates, GROUP)
         return [slice(low, min(low + GROUP, self.replicates)) for low in starts]
 
-    def weights(self, start: int, stop: int, group: slice) -> Array:
+    def weights(self, start: int, stop: int, group: slice, kind: type = np.float32) -> Array:
         """Return the weights of rows (or units) start to stop in one group of replicates.
 
         Args:
             start, stop: a range of rows; `start` is a multiple of BLOCK.
             group: one of `groups`.
+            kind: what the weights are returned as.
 
-        Returns (stop - start, replicates of the group) float32, whole numbers from 0 to 5.
+        Returns (stop - start, replicates of the group), whole numbers from 0 to 5.
         """
-        out = np.empty((stop - start, group.stop - group.start), np.float32)
+        out = np.empty((stop - start, group.stop - group.start), kind)
         for low in range(start, stop, BLOCK):
             at = slice(low - start, min(low + BLOCK, stop) - start)
             drawn = self._of_block(low // BLOCK, group.start // GROUP)

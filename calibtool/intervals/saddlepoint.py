@@ -85,7 +85,7 @@ def _upper(x: Array, count: Array, p: Array) -> Array:
     With the cumulant function K, the tilt t at which K'(t) is the target, w = sqrt(2 (t x - K(t)))
     and u = 2 sinh(t / 2) sqrt(K''(t)), the tail is 1 - Phi(w) + phi(w) (1 / u - 1 / w).
     """
-    from scipy.special import ndtr
+    from calibtool.intervals.special import ndtr
 
     total = count.sum(axis=1)
     mean = (count * p).sum(axis=1)

@@ -62,7 +62,7 @@ def design_effects(
 
 def lower(hits: Array, rows: Array, tail: float) -> Array:
     """Return the lower Clopper-Pearson bound of rates, (M,), whose error rate is `tail`."""
-    from scipy.special import betaincinv
+    from calibtool.intervals.special import betaincinv
 
     # betaincinv has no parameter 0; this end is replaced by 0 below
     bound = betaincinv(np.maximum(hits, 1e-300), rows - hits + 1, tail)
@@ -72,7 +72,7 @@ def lower(hits: Array, rows: Array, tail: float) -> Array:
 
 def upper(hits: Array, rows: Array, tail: float) -> Array:
     """Return the upper Clopper-Pearson bound of rates, (M,), whose error rate is `tail`."""
-    from scipy.special import betaincinv
+    from calibtool.intervals.special import betaincinv
 
     misses = rows - hits
     bound = betaincinv(hits + 1, np.maximum(misses, 1e-300), 1 - tail)

@@ -211,7 +211,7 @@ def _expanded(tail: float, rows: float) -> float:
     """
     if not rows < MANY:
         return tail
-    from scipy import special
+    from calibtool.intervals import special
 
     freedom = max(rows - 1, 1.0)
     student = special.stdtrit(freedom, tail)

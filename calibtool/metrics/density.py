@@ -104,7 +104,7 @@ def _likelihood(x: Array, n: Array, bandwidth: float) -> float:
 
 def _log_beta(at: Array, centre: Array, bandwidth: float) -> Array:
     """Return the log-density at each `at` (rows) of the Beta kernel of each `centre` (columns)."""
-    from scipy.special import betaln
+    from calibtool.intervals.special import betaln
 
     at = np.clip(at, INSIDE, 1 - INSIDE)
     a, b = centre / bandwidth, (1 - centre) / bandwidth

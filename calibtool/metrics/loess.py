@@ -106,27 +106,30 @@ def _gap(cells: Cells, span: float, degree: int) -> Array:
     return cells.once(("gap of loess", span, degree), compute)
 
 
-def _sorted_gap(cells: Cells, span: float, degree: int) -> tuple[Array, Array]:
-    """Return |loess - score|, sorted, and the weight of the cells up to each, (..., C) each."""
+def _by_gap(cells: Cells, span: float, degree: int) -> tuple[Array, Array]:
+    """Return the order of the cells by |loess - score|, and their weight up to each, (..., C)
+    each."""
 
     def compute() -> tuple[Array, Array]:
         gap = _gap(cells, span, degree)
         order = np.argsort(gap, axis=-1)
         weight = np.take_along_axis(np.broadcast_to(cells.n, gap.shape), order, -1)
-        return np.take_along_axis(gap, order, -1), np.cumsum(weight, -1)
+        return order, np.cumsum(weight, -1, out=weight)
 
-    return cells.once(("sorted gap of loess", span, degree), compute)
+    return cells.once(("order of gaps of loess", span, degree), compute)
 
 
 def _quantile(cells: Cells, span: float, degree: int, share: float) -> Array:
     """Return a weighted quantile of |loess - score|, (...); the mean of two where it falls between
     them."""
-    values, below = _sorted_gap(cells, span, degree)
+    order, below = _by_gap(cells, span, degree)
     wanted = share * below[..., -1:]
     slack = 1e-12 * below[..., -1:]  # the rounding of the cumulative sum
     picked = [(below < wanted - slack).sum(-1), (below <= wanted + slack).sum(-1)]
-    ends = [np.minimum(index, values.shape[-1] - 1)[..., None] for index in picked]
-    low, high = (np.take_along_axis(values, index, -1)[..., 0] for index in ends)
+    ends = [np.minimum(index, order.shape[-1] - 1)[..., None] for index in picked]
+    at = (np.take_along_axis(order, index, -1) for index in ends)
+    gap = _gap(cells, span, degree)
+    low, high = (np.take_along_axis(gap, cell, -1)[..., 0] for cell in at)
     return np.asarray((low + high) / 2)
 
 

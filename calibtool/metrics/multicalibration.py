@@ -101,7 +101,7 @@ def range_tail(x: Array) -> Array:
     >>> range_tail(np.array([0.0, 1.0, 2.4977, 5.0])).round(4).tolist()
     [1.0, 0.9366, 0.05, 0.0]
     """
-    from scipy.special import ndtr
+    from calibtool.intervals.special import ndtr
 
     x = np.asarray(x, np.float64)
     k = np.arange(1, TERMS + 1)

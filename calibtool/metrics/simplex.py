@@ -283,7 +283,7 @@ def _left_out(p: Array, labels: Array, w: Array, bandwidth: float, at: Array) ->
 
 def _dirichlet(centre: Array, bandwidth: float) -> Callable[[Array], Array]:
     """Return log-densities(rows), (rows, centres), of the Dirichlet kernels of all centres."""
-    from scipy.special import gammaln
+    from calibtool.intervals.special import gammaln
 
     power = centre / bandwidth
     log_norm = gammaln((power + 1).sum(1)) - gammaln(power + 1).sum(1)

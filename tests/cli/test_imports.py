@@ -12,6 +12,7 @@ NEEDLESS = (
     *("calibtool.analysis.slices", "calibtool.cli.sets", "calibtool.data.logs.log"),
     *("calibtool.evaluation.evaluate_cells", "calibtool.evaluation.pairs"),
     *("calibtool.evaluation.subsample", "calibtool.streaming.engines.dask_frame"),
+    *("calibtool.calibrators.fit", "calibtool.streaming.passes", "calibtool.streaming.engines"),
 )
 
 
@@ -34,6 +35,15 @@ def test_cells_are_monitored_without_what_rows_and_other_metrics_need(tmp_path):
     needless += ["calibtool.data.files.open", "calibtool.streaming.passes"]
     words = ["monitor", ".", "--format", "json"]
     assert imported_by(words, ("scipy", "pyarrow", "numpy.ma", *needless), tmp_path) == "[]"
+
+
+def test_intervals_are_made_without_the_rest_of_scipy(tmp_path):
+    rng = np.random.default_rng(0)
+    p = rng.random(300)
+    np.savez(tmp_path / "arrays.npz", probs=np.stack([1 - p, p], 1), labels=rng.random(300) < p)
+    words = ["evaluate", "arrays.npz", "--metrics", "citl,ici", "--resamples", "100"]
+    needless = ("scipy.special", "numpy.testing", "numpy.f2py")
+    assert imported_by(words, needless, tmp_path) == "[]"
 
 
 def imported_by(words, modules, folder):

@@ -10,7 +10,7 @@ import pytest
 import calibtool as ct
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.conventions.ranking import rejection
-from calibtool.metrics.ranking import aurc, auroc
+from calibtool.metrics.ranking import accuracies_at, aurc, auroc
 from calibtool.metrics.rejection import prr
 
 
@@ -88,3 +88,26 @@ def test_prr_and_auarc_of_confidences_alone_have_intervals():
         assert estimate.low < estimate.value < estimate.high
     assert report["auarc"].value == pytest.approx(1 - report["aurc"].value)
     assert report["auarc"].low == pytest.approx(1 - report["aurc"].high, abs=5e-3)
+
+
+@pytest.mark.parametrize("cells", [1, 6, 300])
+def test_accuracies_at_several_coverages_are_those_at_each(cells):
+    rng = np.random.default_rng(cells)
+    at = np.sort(rng.random(cells))
+    n = rng.gamma(1, size=(50, cells)) * rng.poisson(1, (50, cells))
+    n[0] = 0  # a replicate without rows, whose accuracy is not defined
+    y = n * rng.random((50, cells))
+    coverages = [0.5, 0.02, 0.98, 1.0, 0.51, 0.5, 0.1]
+    replicates = Cells(at, n, n * at, y)
+    with np.errstate(invalid="ignore"):
+        together = accuracies_at(replicates, coverages)
+        for k, coverage in enumerate(coverages):
+            alone = accuracies_at(replicates, [coverage])[:, 0]
+            np.testing.assert_array_equal(together[:, k], alone)
+    assert np.isnan(together[0]).all()
+    wanted = 0.5 * n[1].sum()
+    before = np.cumsum(n[1, ::-1]) - n[1, ::-1]
+    counted = np.clip(wanted - before, 0, n[1, ::-1])
+    rate = np.divide(y[1], n[1], out=np.zeros(cells), where=n[1] > 0)[::-1]
+    expected = (counted * rate).sum() / wanted if wanted else np.nan
+    assert together[1, 0] == pytest.approx(expected, nan_ok=True)

@@ -36,8 +36,8 @@ from calibtool.evaluation.resampling import require_resamples, require_seed
 from calibtool.intervals.multiple import holm
 from calibtool.metrics.resolve import one_score_view
 from calibtool.parallel import Work
-from calibtool.streaming.passes import max_rows
 from calibtool.streaming.read import read as read_data
+from calibtool.streaming.streamed import max_rows
 from calibtool.types import Progress, silent
 
 # Seconds on a core of 2026, on which progress alone depends: per row that is read, per cell and

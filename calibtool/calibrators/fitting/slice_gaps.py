@@ -119,7 +119,7 @@ class Gaps:
 
     def worst(self, rule: Rule, only: slice = slice(None)) -> Worst:
         """Return the slice that is farthest off."""
-        from scipy.special import expit
+        from calibtool.intervals.special import expit
 
         p = expit(self.score)
         gap = self.weights * (self.outcome - p)

@@ -58,7 +58,7 @@ def _chi_square(b: Bins, eps: float) -> float:
 
 def _upper_tail(statistic: float, freedom: int) -> float:
     """Return the probability of a chi-squared variable at least as large."""
-    from scipy.special import chdtrc
+    from calibtool.intervals.special import chdtrc
 
     if freedom <= 0:
         raise NotAvailableError("gives NaN: no degree of freedom is left")

@@ -34,7 +34,7 @@ from calibtool.metrics.spec import Spec
 from calibtool.reports.page import panels
 from calibtool.reports.page.groups import classes, slices
 from calibtool.reports.page.model import Clinical, FileSummary, Recalibration, RightAndWrong
-from calibtool.streaming.passes import is_streamed
+from calibtool.streaming.streamed import is_streamed
 from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array, Progress
