@@ -193,9 +193,8 @@ def of_problems(
         assert draws is not None
         shape = (draws.replicates, len(problems), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for k in range(len(problems)):
+        for k, (weight, hits) in enumerate(problems.binned(edges, draws, settings.threads)):
             at = slice(0, len(edges[k]))  # problems with fewer bins leave the rest empty
-            weight, hits = problems.binned(k, edges[k], draws, settings.threads)
             mass[:, k, at], gap[:, k, at] = weight, hits - weight * score[k, at]
             settings.progress("resampling classes", (k + 1) / len(problems))
         whole = mass.sum(axis=(1, 2)) if problems.view == "label" else mass[:, 0].sum(axis=1)

@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -254,7 +255,7 @@ def drawn_sums(
     """Return the sums by cell in every replicate, of drawn weight * value, for each column.
 
     Args:
-        at: (n,) the rows' positions in the file, increasing.
+        at: (n,) the rows' positions in the file, increasing within a cell.
         where: (n,) the cell of each row.
         size: the number of cells.
         columns: (n,) values each.
@@ -295,14 +296,17 @@ def _by_cell(
     """Yield the start and the stop of blocks of rows, and what sums the columns by cell: matrices
     of the kinds whose sums are exact, in whichever order, where there are many rows; and the
     other kinds, with what sums them in pairs."""
-    for low in range(0, rows, _AT_ONCE):
-        high = min(low + _AT_ONCE, rows)
-        first, last = np.searchsorted(at, [low, high])
+    block = at // _AT_ONCE
+    key = block * size + where
+    # numbers of 16 bits are sorted several times as fast
+    order = np.argsort(key.astype(np.min_scalar_type(key.max(initial=0))), kind="stable")
+    ends = np.bincount(block).cumsum()
+    for low, (first, last) in zip(range(0, rows, _AT_ONCE), pairwise([0, *ends]), strict=False):
         if first < last:
-            order = first + np.argsort(where[first:last], kind="stable")
-            cell, source = where[order].astype(np.int64), at[order] - low
-            values = [column[order].astype(np.float32) for column in columns]
-            exact = [k for k, v in enumerate(values) if has_matrices(len(at)) and whole(v)]
+            some, high = order[first:last], min(low + _AT_ONCE, rows)
+            cell, source = where[some].astype(np.int64), at[some] - low
+            values = [column[some].astype(np.float32) for column in columns]
+            exact = [k for k, v in enumerate(values) if has_matrices(rows) and whole(v)]
             shape = size, high - low
             matrices = {k: sparse_sums(cell, source, values[k], shape) for k in exact}
             rest = [k for k in range(len(values)) if k not in matrices]
