@@ -129,8 +129,7 @@ class RowProblems:
         """Yield each problem's weights and outcomes by bin in every replicate, (R, bins) each; the
         edges are those of each problem."""
         bins = ((locate(self.problem(k).score, e), len(e)) for k, e in enumerate(edges))
-        for n, y in self.drawn(bins, draws, threads):
-            yield n, y
+        yield from ((n, y) for n, y in self.drawn(bins, draws, threads))
 
     def rows_by_bin(self, index: int, edges: Array) -> Array:
         """Return the effective number of rows of each bin of a problem (Kish 1965), (bins,)."""

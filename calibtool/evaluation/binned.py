@@ -21,7 +21,8 @@ from calibtool.evaluation.perfect import Null, few, of_scores
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
 from calibtool.evaluation.resampling import require_bins
-from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
+from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import Profile, profile

@@ -14,7 +14,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply
 from calibtool.data.rows import Rows
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.intervals.draws import UNITS, Draws, has_matrices, on_grid, sparse_sums, sum_by
+from calibtool.intervals.drawn_sums import has_matrices, products, sparse_sums
+from calibtool.intervals.draws import UNITS, Draws, on_grid, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
@@ -185,13 +186,13 @@ def resample(
             x = x * weights[at, None]
         if draws.grouped:
             return sum_by(draws.units(at.start, at.stop), x, draws.count)
-        drawn = (draws.weights(at.start, at.stop, group) for group in draws.groups)
         if sparse and binned:
-            x, of_bins = _on_one_grid(x, binned, at, weights)
-            wide = (w.astype(np.float64) for w in drawn)
-            return np.concatenate([np.concatenate([x.T @ w, of_bins @ w]).T for w in wide])
+            matrices = _on_one_grid(x, binned, at, weights)
+            parts = (products(matrices, draws, at, group) for group in draws.groups)
+            return np.concatenate([np.concatenate(of_group).T for of_group in parts])
         x = on_grid(x, len(x))
-        return np.concatenate([w.T.astype(np.float64) @ x for w in drawn])
+        drawn = (draws.weights(at.start, at.stop, group, x.dtype) for group in draws.groups)
+        return np.concatenate([of_group.T @ x for of_group in drawn])
 
     total: Array | float = 0.0
     for done, part in enumerate(ordered(work, slices, threads), start=1):
@@ -201,25 +202,21 @@ def resample(
     return sums[sums[:, 0] > 0]  # with a few rows, a replicate may draw none of them
 
 
-def _on_one_grid(
-    x: Array, binned: Sequence[InBins], at: slice, weights: Array | None
-) -> tuple[Array, Any]:
-    """Return columns of a slice of rows, (n, C), and the sparse matrix of the columns of bins,
-    (2 * bins of each, n), all on one grid; the first column is the rows' weight."""
+def _on_one_grid(x: Array, binned: Sequence[InBins], at: slice, weights: Array | None) -> list[Any]:
+    """Return columns of a slice of rows, (n, C), whose first is the rows' weight, and columns of
+    bins, all on one grid, as matrices whose products with drawn weights are their sums: (C, n),
+    and for each of `binned` sparse ones of the residuals and of the rows, (bins, n)."""
     weight = 1.0 if weights is None else weights[at]
     residuals = [each.residual[at] * weight for each in binned]
     largest = max(float(np.abs(values).max()) for values in (x, *residuals))
     x = on_grid(x, len(x), largest)
-    target, source, values, first = [], [], [], 0
+    matrices: list[Any] = [x.T]
     for each, residual in zip(binned, residuals, strict=True):
-        order = np.argsort(each.where[at], kind="stable")
-        for added in (on_grid(residual, len(x), largest), x[:, 0]):
-            target.append(first + each.where[at][order])
-            source.append(order)
-            values.append(added[order])
-            first += each.bins
-    cells, rows = np.concatenate(target), np.concatenate(source)
-    return x, sparse_sums(cells, rows, np.concatenate(values), (first, len(x)))
+        where, shape = each.where[at], (each.bins, len(x))
+        order = np.argsort(where.astype(np.min_scalar_type(each.bins)), kind="stable")
+        columns = (on_grid(residual, len(x), largest), x[:, 0])
+        matrices += [sparse_sums(where[order], order, column[order], shape) for column in columns]
+    return matrices
 
 
 def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws, threads: int) -> Array:

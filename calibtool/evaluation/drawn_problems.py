@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calibtool.intervals.draws import Draws, drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
+from calibtool.intervals.draws import Draws
 from calibtool.types import Array
 
 # Rows of problems that are drawn together, and sums in all replicates: 8 MB each, about a cache.

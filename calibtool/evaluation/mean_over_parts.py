@@ -26,7 +26,7 @@ from calibtool.evaluation.profile_errors import SharedProfiles
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import estimate_of
 from calibtool.intervals import shift
-from calibtool.intervals.draws import drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import ONE_SCORE, Spec
 from calibtool.types import Array
