@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -188,8 +189,13 @@ def resample(
             return sum_by(draws.units(at.start, at.stop), x, draws.count)
         if sparse and binned:
             matrices = _on_one_grid(x, binned, at, weights)
-            parts = (products(matrices, draws, at, group) for group in draws.groups)
-            return np.concatenate([np.concatenate(of_group).T for of_group in parts])
+            parts = [products(matrices, draws, at, group) for group in draws.groups]
+            sums, gaps, masses = (
+                np.concatenate([p.T for p in x]) for x in zip(*parts, strict=True)
+            )
+            ends = np.cumsum([each.bins for each in binned])[:-1]
+            pairs = (np.split(of_bins, ends, axis=1) for of_bins in (gaps, masses))
+            return np.concatenate([sums, *chain(*zip(*pairs, strict=True))], axis=1)
         x = on_grid(x, len(x))
         drawn = (draws.weights(at.start, at.stop, group, x.dtype) for group in draws.groups)
         return np.concatenate([of_group.T @ x for of_group in drawn])
@@ -202,21 +208,22 @@ def resample(
     return sums[sums[:, 0] > 0]  # with a few rows, a replicate may draw none of them
 
 
-def _on_one_grid(x: Array, binned: Sequence[InBins], at: slice, weights: Array | None) -> list[Any]:
-    """Return columns of a slice of rows, (n, C), whose first is the rows' weight, and columns of
+def _on_one_grid(
+    x: Array, binned: Sequence[InBins], at: slice, weights: Array | None
+) -> tuple[Array, Any, Any]:
+    """Return columns of a slice of rows, (n, C), whose first is the rows' weight, and those of
     bins, all on one grid, as matrices whose products with drawn weights are their sums: (C, n),
-    and for each of `binned` sparse ones of the residuals and of the rows, (bins, n)."""
+    and sparse ones of the residuals and of the rows in all bins, (bins, n) each."""
     weight = 1.0 if weights is None else weights[at]
-    residuals = [each.residual[at] * weight for each in binned]
-    largest = max(float(np.abs(values).max()) for values in (x, *residuals))
-    x = on_grid(x, len(x), largest)
-    matrices: list[Any] = [x.T]
-    for each, residual in zip(binned, residuals, strict=True):
-        where, shape = each.where[at], (each.bins, len(x))
-        order = np.argsort(where.astype(np.min_scalar_type(each.bins)), kind="stable")
-        columns = (on_grid(residual, len(x), largest), x[:, 0])
-        matrices += [sparse_sums(where[order], order, column[order], shape) for column in columns]
-    return matrices
+    residual = np.concatenate([each.residual[at] * weight for each in binned])
+    largest = max(float(np.abs(values).max()) for values in (x, residual))
+    x, residual = on_grid(x, len(x), largest), on_grid(residual, len(x), largest)
+    first = np.cumsum([0, *(each.bins for each in binned)])
+    where = [low + each.where[at] for low, each in zip(first, binned, strict=False)]
+    cells, rows = np.concatenate(where), np.tile(np.arange(len(x)), len(binned))
+    columns, shape = (residual, np.tile(x[:, 0], len(binned))), (int(first[-1]), len(x))
+    of_gaps, of_rows = (sparse_sums(cells, rows, column, shape) for column in columns)
+    return x.T, of_gaps, of_rows
 
 
 def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws, threads: int) -> Array:

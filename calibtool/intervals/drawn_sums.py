@@ -115,15 +115,16 @@ def whole(values: Array) -> bool:
 def sparse_sums(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
     """Return the sparse matrix whose product with drawn weights are the sums by target.
 
+    It is stored by source: the weights of a row, more than fit a cache, are read once, in order.
     The matrix, and the weights, have the type of the values, or are uint16 where that holds every
     sum: of half as many bytes as float32, and as exact.
     """
-    from scipy.sparse import csr_array
+    from scipy.sparse import coo_array
 
     some = values != 0
-    count = np.bincount(target[some], minlength=shape[0])
-    matrix = csr_array((values[some], source[some], np.append(0, np.cumsum(count))), shape=shape)
-    most = 5 * float(count.max(initial=0)) * float(values.max(initial=0))
+    target, source, values = target[some], source[some], values[some]
+    matrix = coo_array((values, (target, source)), shape=shape).tocsc()
+    most = 5 * float(np.bincount(target).max(initial=0)) * float(values.max(initial=0))
     fits = most < 1 << 16 and values.min(initial=0) >= 0 and (np.rint(values) == values).all()
     return matrix.astype(np.uint16) if fits else matrix
 
