@@ -15,7 +15,7 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.drawn_problems import RowsInCells, drawn_of_each
+from calibtool.evaluation.drawn_problems import BinaryProblem, drawn_of_each
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows, rows_by_bin
 from calibtool.evaluation.perfect import Null, drawn_labels, few, of_labels, of_scores
@@ -29,20 +29,6 @@ from calibtool.parallel import Once, ordered
 from calibtool.types import Array
 
 _ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
-
-
-@dataclass(frozen=True, eq=False)
-class BinaryProblem:
-    """Scores and outcomes of some rows; `rows` says which, None for all."""
-
-    score: Array
-    outcome: Array
-    weights: Array | None
-    rows: Array | None = None
-
-    def cells(self, *, by_weight: bool = False) -> Cells:
-        """Return one cell per distinct score, or per distinct score and weight."""
-        return Cells.from_rows(self.score, self.outcome, self.weights, by_weight=by_weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,15 +204,7 @@ class RowProblems:
     ) -> Iterator[list[Array]]:
         """Yield drawn sums of each problem's weights (and weighted outcomes) by cell, (R, size)
         each; of each problem, given are the cell of each row and how many there are."""
-
-        def of_problem(index: int, where: Array, size: int) -> RowsInCells:
-            problem = self.problem(index)
-            weights = np.ones(len(problem.score)) if problem.weights is None else problem.weights
-            columns = [weights, weights * problem.outcome] if outcome else [weights]
-            at = np.arange(len(where)) if problem.rows is None else problem.rows
-            return RowsInCells(at, where, size, columns)
-
-        every = (of_problem(index, *of_one) for index, of_one in enumerate(cells))
+        every = (self.problem(k).in_cells(*at, outcome=outcome) for k, at in enumerate(cells))
         return drawn_of_each(every, draws, threads)
 
     def _fine_places(self) -> Iterator[tuple[Array, int]]:

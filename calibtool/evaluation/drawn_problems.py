@@ -1,4 +1,4 @@
-"""Sums of drawn weights by cell, of the binary problems of a view, several problems at a time.
+"""Binary problems, and sums of their drawn weights by cell, of several problems at a time.
 
 To draw and to sort takes longer for a hundred problems of few rows than for all of them together.
 """
@@ -6,6 +6,7 @@ To draw and to sort takes longer for a hundred problems of few rows than for all
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from calibtool.intervals.drawn_sums import drawn_sums
 from calibtool.intervals.draws import Draws
+from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
 # Rows of problems that are drawn together, and sums in all replicates: 8 MB each, about a cache.
@@ -34,6 +36,28 @@ class RowsInCells(NamedTuple):
     where: Array
     size: int
     columns: Sequence[Array]
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryProblem:
+    """Scores and outcomes of some rows; `rows` says which, None for all."""
+
+    score: Array
+    outcome: Array
+    weights: Array | None
+    rows: Array | None = None
+
+    def cells(self, *, by_weight: bool = False) -> Cells:
+        """Return one cell per distinct score, or per distinct score and weight."""
+        return Cells.from_rows(self.score, self.outcome, self.weights, by_weight=by_weight)
+
+    def in_cells(self, where: Array, size: int, *, outcome: bool = True) -> RowsInCells:
+        """Return the rows, each in one of `size` cells, with their weights and, if wanted, their
+        weighted outcomes."""
+        weights = np.ones(len(where)) if self.weights is None else self.weights
+        columns = [weights, weights * self.outcome] if outcome else [weights]
+        at = np.arange(len(where)) if self.rows is None else self.rows
+        return RowsInCells(at, where, size, columns)
 
 
 def drawn_of_each(
@@ -62,4 +86,5 @@ def _together(problems: Iterable[RowsInCells], draws: Draws) -> Iterator[list[Ro
             yield some
             some = []
         some.append(one)
-    yield some
+    if some:
+        yield some

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -37,8 +38,8 @@ GROUP = 128
 # Replicates whose weights of a row are gathered side by side, each a byte of a 64-bit word.
 SIDE_BY_SIDE = 8
 # Weights that are kept for the next who asks, one byte each: 128 MB, such as 1,000 replicates of
-# 131,072 rows. A view of 100 classes asks for the weights of the same rows 400 times, a report of
-# one file 5 times.
+# 131,072 rows. A view of 100 classes asks for the weights of the same rows dozens of times, a
+# report of one file 5 times.
 KEPT = 1 << 27
 # Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
 # work takes that draws them is a multiple of it. Progress alone depends on it.
@@ -48,6 +49,23 @@ DRAWING = 1e-8
 # moment is 4.98, Poisson's is 5.
 SHARES = (94, 95, 46, 16, 4, 1)
 _CUTS = np.cumsum(SHARES)[:-1].astype(np.uint8)
+
+
+class Kept(dict[tuple[int, int], Array]):
+    """Weights that were drawn, by block of rows and group of replicates."""
+
+
+_held: WeakValueDictionary[int, Kept] = WeakValueDictionary()
+
+
+def kept_by(seed: int) -> Kept:
+    """Return where all weights of a seed are kept, for as long as anybody holds it: all `Draws` do
+    that have used it, and who makes several of them one after another had better, too.
+
+    >>> kept_by(0) is kept_by(0)
+    True
+    """
+    return _held.setdefault(seed, Kept())
 
 
 @dataclass(frozen=True)
@@ -122,15 +140,17 @@ class Draws:
         if weights is None:
             bits = self._bytes(Stream.WEIGHTS, block, group, count=BLOCK * GROUP)
             weights = _as_weights(bits.reshape(BLOCK, GROUP))
-            units = self.count if self.grouped else self.rows
-            if units * self.replicates <= KEPT:
+            if self._are_kept:
                 self._kept[block, group] = weights
         return weights
 
+    @property
+    def _are_kept(self) -> bool:
+        return (self.count if self.grouped else self.rows) * self.replicates <= KEPT
+
     @cached_property
-    def _kept(self) -> dict[tuple[int, int], Array]:
-        """The weights that are kept, by block and group."""
-        return {}
+    def _kept(self) -> Kept:
+        return kept_by(self.seed) if self._are_kept else Kept()
 
     def weights_of(self, rows: Array) -> Array:
         """Return the weights of single rows in every replicate, (replicates, rows) float32.
