@@ -17,7 +17,7 @@ from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import FEW_ROWS, Resampling
 from calibtool.intervals import bootstrap
 from calibtool.intervals.beta_binomial import at_most
-from calibtool.intervals.draws import drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
 from calibtool.intervals.estimate import Estimate
 from calibtool.intervals.shares import clopper_pearson
 from calibtool.parallel import cores

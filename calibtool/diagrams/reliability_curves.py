@@ -179,7 +179,7 @@ def _bootstrapped(
     unknown = np.full(len(edges), np.nan)
     if draws is None:
         return unknown, unknown
-    n, y = results.problems(variant).binned(0, edges, draws, results.settings.threads)
+    ((n, y),) = results.problems(variant).binned([edges], draws, results.settings.threads)
     rate = np.divide(y, n, out=np.full_like(n, np.nan), where=n > 0)
     return percentiles(rate, results.settings.level, observed)
 

@@ -7,7 +7,7 @@ exact cells, replicates are drawn in its fine cells (`fine_cells`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,33 +15,20 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
+from calibtool.evaluation.drawn_problems import BinaryProblem, drawn_of_each
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows, rows_by_bin
 from calibtool.evaluation.perfect import Null, drawn_labels, few, of_labels, of_scores
 from calibtool.evaluation.unseen_classes import UnseenOfClasses, unseen_of_classes
 from calibtool.intervals import unseen
 from calibtool.intervals.binomial import normal, quantiles
-from calibtool.intervals.draws import GROUP, Draws, drawn_sums
+from calibtool.intervals.draws import GROUP, Draws
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import Once, ordered
 from calibtool.types import Array
 
 _ROWS = 1 << 13  # rows whose labels are redrawn at a time; part of the key of their random stream
-
-
-@dataclass(frozen=True, eq=False)
-class BinaryProblem:
-    """Scores and outcomes of some rows; `rows` says which, None for all."""
-
-    score: Array
-    outcome: Array
-    weights: Array | None
-    rows: Array | None = None
-
-    def cells(self, *, by_weight: bool = False) -> Cells:
-        """Return one cell per distinct score, or per distinct score and weight."""
-        return Cells.from_rows(self.score, self.outcome, self.weights, by_weight=by_weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,11 +109,13 @@ class RowProblems:
         """Return the number of equally weighted rows that would be as informative (Kish 1965)."""
         return effective_rows(float(len(self._rows.confidence)), self.weights)
 
-    def binned(self, index: int, edges: Array, draws: Draws, threads: int) -> tuple[Array, Array]:
-        """Return a problem's weights and outcomes by bin in every replicate, (R, bins) each."""
-        where = locate(self.problem(index).score, edges)
-        n, y = self.drawn(index, where, len(edges), draws, threads)
-        return n, y
+    def binned(
+        self, edges: Sequence[Array], draws: Draws, threads: int
+    ) -> Iterator[tuple[Array, Array]]:
+        """Yield each problem's weights and outcomes by bin in every replicate, (R, bins) each; the
+        edges are those of each problem."""
+        bins = ((locate(self.problem(k).score, e), len(e)) for k, e in enumerate(edges))
+        yield from ((n, y) for n, y in self.drawn(bins, draws, threads))
 
     def rows_by_bin(self, index: int, edges: Array) -> Array:
         """Return the effective number of rows of each bin of a problem (Kish 1965), (bins,)."""
@@ -200,28 +189,26 @@ class RowProblems:
         self, draws: Draws, threads: int, tick: Callable[[float], None]
     ) -> Iterator[Cells]:
         """Yield each problem's fine cells in every replicate: (R, C)."""
-        for index, fine in enumerate(self.fine):
-            n, y = self.drawn(index, fine.where, len(fine.cells.at), draws, threads)
+        drawn = self.drawn(self._fine_places(), draws, threads)
+        for index, (fine, (n, y)) in enumerate(zip(self.fine, drawn, strict=True)):
             tick((index + 1) / len(self))
             yield Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
     def drawn(
         self,
-        index: int,
-        where: Array,
-        size: int,
+        cells: Iterable[tuple[Array, int]],
         draws: Draws,
         threads: int,
         *,
         outcome: bool = True,
-    ) -> list[Array]:
-        """Return drawn sums of a problem's weights (and weighted outcomes) by cell, (R, size)
-        each."""
-        problem = self.problem(index)
-        weights = np.ones(len(problem.score)) if problem.weights is None else problem.weights
-        columns = [weights, weights * problem.outcome] if outcome else [weights]
-        at = np.arange(len(where)) if problem.rows is None else problem.rows
-        return drawn_sums(at, where, size, columns, draws, threads)
+    ) -> Iterator[list[Array]]:
+        """Yield drawn sums of each problem's weights (and weighted outcomes) by cell, (R, size)
+        each; of each problem, given are the cell of each row and how many there are."""
+        every = (self.problem(k).in_cells(*at, outcome=outcome) for k, at in enumerate(cells))
+        return drawn_of_each(every, draws, threads)
+
+    def _fine_places(self) -> Iterator[tuple[Array, int]]:
+        return ((fine.where, len(fine.cells.at)) for fine in self.fine)
 
     def null(self, edges: Sequence[Array], bins: int, draws: Draws) -> Null:
         """Return what draws the gaps of each problem's bins under perfect calibration, (R,
@@ -323,11 +310,9 @@ class RowProblems:
         used."""
         if self.view == "class" or self._resampled:
             return
-        for index, fine in enumerate(self.fine):
-            size = len(fine.cells.at)
-            n, *y = self.drawn(
-                index, fine.where, size, draws, threads, outcome=draws.cluster is not None
-            )
+        clustered = draws.cluster is not None
+        every = self.drawn(self._fine_places(), draws, threads, outcome=clustered)
+        for index, (fine, (n, *y)) in enumerate(zip(self.fine, every, strict=True)):
             if y:
                 self._design.append(design_effect(fine, n, y[0]))
             self._add_resampled(index, n)

@@ -21,7 +21,8 @@ from calibtool.evaluation.perfect import Null, few, of_scores
 from calibtool.evaluation.plan import ColumnPlan
 from calibtool.evaluation.profile_errors import ProfileErrors, SharedProfiles
 from calibtool.evaluation.resampling import require_bins
-from calibtool.intervals.draws import EXACT_ROWS, drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
+from calibtool.intervals.draws import EXACT_ROWS
 from calibtool.metrics.cells import Cells, locate
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.profiles import Profile, profile
@@ -193,9 +194,8 @@ def of_problems(
         assert draws is not None
         shape = (draws.replicates, len(problems), bins)
         gap, mass = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-        for k in range(len(problems)):
+        for k, (weight, hits) in enumerate(problems.binned(edges, draws, settings.threads)):
             at = slice(0, len(edges[k]))  # problems with fewer bins leave the rest empty
-            weight, hits = problems.binned(k, edges[k], draws, settings.threads)
             mass[:, k, at], gap[:, k, at] = weight, hits - weight * score[k, at]
             settings.progress("resampling classes", (k + 1) / len(problems))
         whole = mass.sum(axis=(1, 2)) if problems.view == "label" else mass[:, 0].sum(axis=1)

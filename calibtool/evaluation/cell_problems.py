@@ -72,12 +72,15 @@ class CellProblems(RowProblems):
         total = sum(float(self._cells[k].total) for k in every)
         return total**2 / sum(float(self._squares[k].sum()) for k in every)
 
-    def binned(self, index: int, edges: Array, draws: Draws, threads: int) -> tuple[Array, Array]:
-        """Return a problem's weights and outcomes by bin in every replicate, (R, bins) each."""
-        pooled = self.exact(index).pool(edges)
-        return self._drawn(
-            pooled, self._rows_per_weight(index, edges, pooled), draws, Stream.CELL_BINS, index
-        )
+    def binned(
+        self, edges: Sequence[Array], draws: Draws, threads: int
+    ) -> Iterator[tuple[Array, Array]]:
+        """Yield each problem's weights and outcomes by bin in every replicate, (R, bins) each; the
+        edges are those of each problem."""
+        for index, ends in enumerate(edges):
+            pooled = self.exact(index).pool(ends)
+            informative = self._rows_per_weight(index, ends, pooled)
+            yield self._drawn(pooled, informative, draws, Stream.CELL_BINS, index)
 
     def rows_by_bin(self, index: int, edges: Array) -> Array:
         """Return the effective number of rows of each bin of a problem (Kish 1965), (bins,)."""

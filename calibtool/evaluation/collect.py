@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.readable import Apply
 from calibtool.data.rows import Rows
 from calibtool.evaluation.one_vs_rest import OneVsRest
-from calibtool.intervals.draws import UNITS, Draws, has_matrices, on_grid, sparse_sums, sum_by
+from calibtool.intervals.drawn_sums import has_matrices, products, sparse_sums
+from calibtool.intervals.draws import UNITS, Draws, on_grid, sum_by
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
@@ -185,12 +187,18 @@ def resample(
             x = x * weights[at, None]
         if draws.grouped:
             return sum_by(draws.units(at.start, at.stop), x, draws.count)
-        drawn = (draws.weights(at.start, at.stop, group, np.float64) for group in draws.groups)
         if sparse and binned:
-            x, of_bins = _on_one_grid(x, binned, at, weights)
-            return np.concatenate([np.concatenate([x.T @ w, of_bins @ w]).T for w in drawn])
+            matrices = _on_one_grid(x, binned, at, weights)
+            parts = [products(matrices, draws, at, group) for group in draws.groups]
+            sums, gaps, masses = (
+                np.concatenate([p.T for p in x]) for x in zip(*parts, strict=True)
+            )
+            ends = np.cumsum([each.bins for each in binned])[:-1]
+            pairs = (np.split(of_bins, ends, axis=1) for of_bins in (gaps, masses))
+            return np.concatenate([sums, *chain(*zip(*pairs, strict=True))], axis=1)
         x = on_grid(x, len(x))
-        return np.concatenate([w.T @ x for w in drawn])
+        drawn = (draws.weights(at.start, at.stop, group, x.dtype) for group in draws.groups)
+        return np.concatenate([of_group.T @ x for of_group in drawn])
 
     total: Array | float = 0.0
     for done, part in enumerate(ordered(work, slices, threads), start=1):
@@ -202,23 +210,20 @@ def resample(
 
 def _on_one_grid(
     x: Array, binned: Sequence[InBins], at: slice, weights: Array | None
-) -> tuple[Array, Any]:
-    """Return columns of a slice of rows, (n, C), and the sparse matrix of the columns of bins,
-    (2 * bins of each, n), all on one grid; the first column is the rows' weight."""
+) -> tuple[Array, Any, Any]:
+    """Return columns of a slice of rows, (n, C), whose first is the rows' weight, and those of
+    bins, all on one grid, as matrices whose products with drawn weights are their sums: (C, n),
+    and sparse ones of the residuals and of the rows in all bins, (bins, n) each."""
     weight = 1.0 if weights is None else weights[at]
-    residuals = [each.residual[at] * weight for each in binned]
-    largest = max(float(np.abs(values).max()) for values in (x, *residuals))
-    x = on_grid(x, len(x), largest)
-    target, source, values, first = [], [], [], 0
-    for each, residual in zip(binned, residuals, strict=True):
-        order = np.argsort(each.where[at], kind="stable")
-        for added in (on_grid(residual, len(x), largest), x[:, 0]):
-            target.append(first + each.where[at][order])
-            source.append(order)
-            values.append(added[order])
-            first += each.bins
-    cells, rows = np.concatenate(target), np.concatenate(source)
-    return x, sparse_sums(cells, rows, np.concatenate(values), (first, len(x)))
+    residual = np.concatenate([each.residual[at] * weight for each in binned])
+    largest = max(float(np.abs(values).max()) for values in (x, residual))
+    x, residual = on_grid(x, len(x), largest), on_grid(residual, len(x), largest)
+    first = np.cumsum([0, *(each.bins for each in binned)])
+    where = [low + each.where[at] for low, each in zip(first, binned, strict=False)]
+    cells, rows = np.concatenate(where), np.tile(np.arange(len(x)), len(binned))
+    columns, shape = (residual, np.tile(x[:, 0], len(binned))), (int(first[-1]), len(x))
+    of_gaps, of_rows = (sparse_sums(cells, rows, column, shape) for column in columns)
+    return x.T, of_gaps, of_rows
 
 
 def _add_lows(lows: Array | None, part: Reduced, start: int, draws: Draws, threads: int) -> Array:

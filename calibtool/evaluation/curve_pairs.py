@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 from calibtool.evaluation.apart import Apart, Together
-from calibtool.evaluation.binary_problems import BinaryProblem, RowProblems
+from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.collect import Collected
+from calibtool.evaluation.drawn_problems import BinaryProblem
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kernel import mmce
 from calibtool.metrics.smooth import EDGE, SLOPE, smece

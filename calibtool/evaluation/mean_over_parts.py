@@ -18,15 +18,16 @@ import numpy as np
 
 from calibtool.data.predictions import Predictions
 from calibtool.errors import CalibtoolError
-from calibtool.evaluation.binary_problems import BinaryProblem, RowProblems
+from calibtool.evaluation.binary_problems import RowProblems
 from calibtool.evaluation.binned import of_problems
 from calibtool.evaluation.collect import Collected
+from calibtool.evaluation.drawn_problems import BinaryProblem
 from calibtool.evaluation.evaluate import RowResults, evaluate_rows
 from calibtool.evaluation.profile_errors import SharedProfiles
 from calibtool.evaluation.request import Request
 from calibtool.evaluation.results import estimate_of
 from calibtool.intervals import shift
-from calibtool.intervals.draws import drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
 from calibtool.intervals.estimate import Estimate
 from calibtool.metrics.spec import ONE_SCORE, Spec
 from calibtool.types import Array

@@ -7,14 +7,15 @@ enough.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from calibtool.evaluation.occupied_bins import OccupiedBins
 from calibtool.evaluation.perfect import Null, few, of_labels
-from calibtool.intervals.draws import GROUP, UNITS, Draws, Targets
+from calibtool.intervals.drawn_sums import Counts, Targets, has_matrices
+from calibtool.intervals.draws import GROUP, UNITS, Draws
 from calibtool.metrics.cells import Cells, locate
 from calibtool.parallel import ordered, within_room
 from calibtool.types import Array
@@ -90,20 +91,10 @@ class OneVsRest:
         flat = len(bins.at)
         gap = np.empty((draws.replicates, flat), np.float32)
         mass = np.empty((draws.replicates, flat), np.float32)
-        unit = draws.units(0, len(self.labels)) if draws.grouped else None
-        weight = self._weight()
-        at, row, value = self._entries(edges)
-        units = len(self.labels) if unit is None else draws.count
-        place = bins.place(at)
-        entries = _sorted(place, row, [weight[row], weight[row] * value], unit, flat)
-        rows = np.arange(len(self.labels))
-        labels = _sorted(bins.place(self._label_cells(edges)), rows, [weight], unit, flat)
-        whole_rows = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, 1)
+        sums = self._sums(edges, bins)
 
         def work(group: slice) -> None:
-            drawn = draws.words(0, units, group)
-            n, p, y = (*entries.sums(drawn, group), *labels.sums(drawn, group))
-            (total,) = whole_rows.sums(drawn, group)
+            n, p, y, total = sums(group)
             total[total == 0] = np.nan
             n[bins.firsts] = total - bins.after_first(n)
             p[bins.firsts] += lows[group].T
@@ -120,6 +111,38 @@ class OneVsRest:
         some = np.isfinite(mass[:, 0])  # with a few rows, a replicate may draw none of them
         gap, mass = (gap, mass) if some.all() else (gap[some], mass[some])
         return gap.reshape(-1, *bins.shape), mass.reshape(-1, *bins.shape)
+
+    def _sums(self, edges: Array, bins: OccupiedBins) -> Callable[[slice], Sequence[Array]]:
+        """Return what draws a group of replicates of, (r columns each): the weight and the
+        probabilities of the entries that are kept, and the weight of the labels, by occupied bin,
+        and the weight of all rows."""
+        draws, weight, flat = self.draws, self._weight(), len(bins.at)
+        assert draws is not None
+        at, row, value = self._entries(edges)
+        place, of_label = bins.place(at), bins.place(self._label_cells(edges))
+        rows = np.arange(len(self.labels))
+        if self.weights is None and not draws.grouped and has_matrices(draws.rows):
+            targets = [place, flat + of_label, np.full(len(rows), 2 * flat)]
+            of_rows = np.concatenate([row, rows, rows])
+            counts = Counts(np.concatenate(targets), of_rows, 2 * flat + 1, draws.rows)
+            probs = _sorted(place, row, [value], None, flat)
+
+            def counted(group: slice) -> Sequence[Array]:
+                n, y, total = np.split(counts.sums(draws, group), [flat, 2 * flat])
+                return n, *probs.sums(draws.words(0, draws.rows, group), group), y, total
+
+            return counted
+        unit = draws.units(0, len(rows)) if draws.grouped else None
+        units = len(rows) if unit is None else draws.count
+        entries = _sorted(place, row, [weight[row], weight[row] * value], unit, flat)
+        labels = _sorted(of_label, rows, [weight], unit, flat)
+        whole_rows = _sorted(np.zeros(len(rows), np.int64), rows, [weight], unit, 1)
+
+        def summed(group: slice) -> Sequence[Array]:
+            drawn = draws.words(0, units, group)
+            return [s for each in (entries, labels, whole_rows) for s in each.sums(drawn, group)]
+
+        return summed
 
     def null(self, edges: Array, bins: OccupiedBins) -> Null:
         """Return what draws the gaps of the occupied bins under perfect calibration,

@@ -13,7 +13,7 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_rows import FewRows, UnseenRows, with_ends
-from calibtool.intervals.draws import drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums
 from calibtool.intervals.streams import Stream, generator
 from calibtool.intervals.unseen import ends as of_kinds
 from calibtool.metrics.cells import Cells

@@ -16,16 +16,14 @@ more than UNITS clusters, is put into one of UNITS units at random.
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from calibtool.intervals.streams import Stream, generator
-from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 
 # Rows up to which each row has its own weight: 1,000 replicates of as many rows draw 1 GB of
@@ -37,19 +35,12 @@ UNITS = 1024
 # Replicates that share a stream: 100 replicates draw little that they do not use, and 1,000 are
 # eight pieces of work for threads.
 GROUP = 128
-# Rows whose weights are held at a time: with GROUP float32 weights each, 4 MB per thread.
-_AT_ONCE = 8 * BLOCK
-# Replicates whose weights of a row are gathered side by side, each a byte of a 64-bit word; and
-# every second of these bytes.
+# Replicates whose weights of a row are gathered side by side, each a byte of a 64-bit word.
 SIDE_BY_SIDE = 8
-_EVERY_SECOND = np.uint64(0x00FF00FF00FF00FF)
 # Weights that are kept for the next who asks, one byte each: 128 MB, such as 1,000 replicates of
-# 131,072 rows. A view of 100 classes asks for the weights of the same rows 400 times, a report of
-# one file 5 times.
+# 131,072 rows. A view of 100 classes asks for the weights of the same rows dozens of times, a
+# report of one file 5 times.
 KEPT = 1 << 27
-# Rows from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take less
-# than the 0.2 s of importing scipy; where that has been done, the matrix is several times as fast.
-MANY = 1 << 16
 # Seconds that a row's weight in one replicate takes, drawn and multiplied, on a core of 2026: what
 # work takes that draws them is a multiple of it. Progress alone depends on it.
 DRAWING = 1e-8
@@ -58,6 +49,23 @@ DRAWING = 1e-8
 # moment is 4.98, Poisson's is 5.
 SHARES = (94, 95, 46, 16, 4, 1)
 _CUTS = np.cumsum(SHARES)[:-1].astype(np.uint8)
+
+
+class Kept(dict[tuple[int, int], Array]):
+    """Weights that were drawn, by block of rows and group of replicates."""
+
+
+_held: WeakValueDictionary[int, Kept] = WeakValueDictionary()
+
+
+def kept_by(seed: int) -> Kept:
+    """Return where all weights of a seed are kept, for as long as anybody holds it: all `Draws` do
+    that have used it, and who makes several of them one after another had better, too.
+
+    >>> kept_by(0) is kept_by(0)
+    True
+    """
+    return _held.setdefault(seed, Kept())
 
 
 @dataclass(frozen=True)
@@ -94,13 +102,13 @@ class Draws:
         starts = range(0, self.replicates, GROUP)
         return [slice(low, min(low + GROUP, self.replicates)) for low in starts]
 
-    def weights(self, start: int, stop: int, group: slice, kind: type = np.float32) -> Array:
+    def weights(self, start: int, stop: int, group: slice, kind: DTypeLike = np.float32) -> Array:
         """Return the weights of rows (or units) start to stop in one group of replicates.
 
         Args:
             start, stop: a range of rows; `start` is a multiple of BLOCK.
             group: one of `groups`.
-            kind: what the weights are returned as.
+            kind: the type of the numbers.
 
         Returns (stop - start, replicates of the group), whole numbers from 0 to 5.
         """
@@ -132,15 +140,17 @@ class Draws:
         if weights is None:
             bits = self._bytes(Stream.WEIGHTS, block, group, count=BLOCK * GROUP)
             weights = _as_weights(bits.reshape(BLOCK, GROUP))
-            units = self.count if self.grouped else self.rows
-            if units * self.replicates <= KEPT:
+            if self._are_kept:
                 self._kept[block, group] = weights
         return weights
 
+    @property
+    def _are_kept(self) -> bool:
+        return (self.count if self.grouped else self.rows) * self.replicates <= KEPT
+
     @cached_property
-    def _kept(self) -> dict[tuple[int, int], Array]:
-        """The weights that are kept, by block and group."""
-        return {}
+    def _kept(self) -> Kept:
+        return kept_by(self.seed) if self._are_kept else Kept()
 
     def weights_of(self, rows: Array) -> Array:
         """Return the weights of single rows in every replicate, (replicates, rows) float32.
@@ -247,152 +257,3 @@ def sum_by(unit: Array, columns: Array, count: int) -> Array:
     out = np.zeros((count, columns.shape[1]))
     out[sorted_unit[starts]] = np.add.reduceat(columns[order], starts, axis=0)
     return out
-
-
-def drawn_sums(
-    at: Array, where: Array, size: int, columns: Sequence[Array], draws: Draws, threads: int
-) -> list[Array]:
-    """Return the sums by cell in every replicate, of drawn weight * value, for each column.
-
-    Args:
-        at: (n,) the rows' positions in the file, increasing.
-        where: (n,) the cell of each row.
-        size: the number of cells.
-        columns: (n,) values each.
-        draws: the replicates to draw.
-        threads: the number of groups of replicates worked on at a time; changes no digit.
-
-    Returns one (R, size) float64 array per column.
-    """
-    if draws.grouped:
-        key = draws.units(0, draws.rows)[at] * size + where
-        shape = (draws.count, size)
-        sums = [np.bincount(key, c, shape[0] * size).reshape(shape) for c in columns]
-        grids = [on_grid(s, UNITS) for s in sums]
-        drawn = [draws.unit_weights(group).T.astype(np.float64) for group in draws.groups]
-        return [np.concatenate([w @ grid for w in drawn]) for grid in grids]
-    out = [np.zeros((draws.replicates, size)) for _ in columns]
-    blocks = list(_by_cell(at, where, size, columns, draws.rows))
-
-    def work(group: slice) -> None:
-        for low, high, matrices, kinds, others in blocks:
-            if matrices:
-                drawn = draws.weights(low, high, group)
-            for kind, matrix in matrices.items():
-                out[kind][group] += (matrix @ drawn).T
-            if kinds:
-                for kind, sums in zip(
-                    kinds, others.sums(draws.words(low, high, group), group), strict=True
-                ):
-                    out[kind][group] += sums.T
-
-    list(ordered(work, draws.groups, threads))
-    return out
-
-
-def _by_cell(
-    at: Array, where: Array, size: int, columns: Sequence[Array], rows: int
-) -> Iterator[tuple[int, int, dict[int, Any], list[int], Targets]]:
-    """Yield the start and the stop of blocks of rows, and what sums the columns by cell: matrices
-    of the kinds whose sums are exact, in whichever order, where there are many rows; and the
-    other kinds, with what sums them in pairs."""
-    for low in range(0, rows, _AT_ONCE):
-        high = min(low + _AT_ONCE, rows)
-        first, last = np.searchsorted(at, [low, high])
-        if first < last:
-            order = first + np.argsort(where[first:last], kind="stable")
-            cell, source = where[order].astype(np.int64), at[order] - low
-            values = [column[order].astype(np.float32) for column in columns]
-            exact = [k for k, v in enumerate(values) if has_matrices(len(at)) and whole(v)]
-            shape = size, high - low
-            matrices = {k: sparse_sums(cell, source, values[k], shape) for k in exact}
-            rest = [k for k in range(len(values)) if k not in matrices]
-            others = [values[k] for k in rest]
-            yield low, high, matrices, rest, Targets(cell, source, others, size, at_once=len(cell))
-
-
-def has_matrices(rows: int) -> bool:
-    """Return whether exact sums of that many rows are made by a sparse matrix; changes no digit."""
-    return rows >= MANY or "scipy.sparse" in sys.modules
-
-
-def whole(values: Array) -> bool:
-    """Return whether sums of drawn weight * value are whole numbers that float32 holds."""
-    # the greatest sum, of as many weights of at most 5, must fit the mantissa
-    most = (1 << 24) / (5 * max(len(values), 1))
-    return bool(np.abs(values).max(initial=0) <= most and (np.rint(values) == values).all())
-
-
-def sparse_sums(target: Array, source: Array, values: Array, shape: tuple[int, int]) -> Any:
-    """Return the sparse matrix whose product with drawn weights are the sums by target."""
-    from scipy.sparse import csr_array
-
-    some = values != 0
-    ends = np.cumsum(np.bincount(target[some], minlength=shape[0]))
-    return csr_array((values[some], source[some], np.append(0, ends)), shape=shape)
-
-
-class Targets:
-    """Sums of drawn weight * value by target, for entries in the order of their targets, and for
-    several kinds of values.
-
-    Weights of entries of value 1 are counted, four replicates in one addition. Other sums are made
-    in pairs, so that few of their digits are lost.
-    """
-
-    def __init__(
-        self, target: Array, source: Array, values: Sequence[Array], size: int, *, at_once: int
-    ) -> None:
-        """Prepare.
-
-        Args:
-            target: (E,) the sum that each entry adds to, increasing.
-            source: (E,) the row, or the unit, whose drawn weight it has.
-            values: of each kind, (E,) float32, what an entry adds per drawn weight.
-            size: the number of targets.
-            at_once: how many entries are summed at a time: at most 13,107, since counts of that
-                many weights fit in 16 bits.
-        """
-        self.size, self.kinds = size, len(values)
-        steps = [slice(low, low + at_once) for low in range(0, len(target), at_once)]
-        self.parts = [
-            _Part(target[at], source[at], [value[at] for value in values]) for at in steps
-        ]
-
-    def sums(self, words: Array, group: slice) -> list[Array]:
-        """Return the sums of each kind, (size, replicates) float32, of the weights that
-        `Draws.words` returned for a group of replicates."""
-        shape = self.size, SIDE_BY_SIDE * len(words)
-        out = [np.zeros(shape, np.float32) for _ in range(self.kinds)]
-        for part in self.parts:
-            for sums, found in zip(out, part.sums(words), strict=True):
-                sums[part.present] += found
-        return [sums[:, : group.stop - group.start] for sums in out]
-
-
-class _Part:
-    """Entries whose drawn weights are gathered, and summed by target."""
-
-    def __init__(self, target: Array, source: Array, values: Sequence[Array]) -> None:
-        self.starts = np.flatnonzero(np.diff(target, prepend=-1))
-        self.present, self.source = target[self.starts], source
-        self.values = [None if (value == 1).all() else value for value in values]
-
-    def sums(self, words: Array) -> list[Array]:
-        """Return the sums of each kind at the targets that are present, (P, replicates)."""
-        gathered = words.take(self.source, axis=1)
-        shape = len(self.starts), len(words), SIDE_BY_SIDE
-        out = [np.empty(shape, np.float32) for _ in self.values]
-        for sums, value in zip(out, self.values, strict=True):
-            if value is None:
-                for odd in (0, 1):  # every second byte, with room for its sum
-                    drawn = gathered >> 8 * odd & _EVERY_SECOND
-                    counts = np.add.reduceat(drawn, self.starts, axis=1).view(np.uint16)
-                    sums[:, :, odd::2] = counts.reshape(len(words), -1, 4).swapaxes(0, 1)
-                continue
-            # as wide as a word, for products without a broadcast of so few columns
-            factor = value.repeat(SIDE_BY_SIDE).reshape(-1, SIDE_BY_SIDE)
-            for piece, of_rows in enumerate(gathered):
-                weighted = of_rows.view(np.uint8).reshape(-1, SIDE_BY_SIDE) * factor
-                sums[:, piece] = np.add.reduceat(weighted, self.starts, axis=0)
-        return [sums.reshape(len(sums), -1) for sums in out]

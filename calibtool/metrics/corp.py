@@ -45,16 +45,26 @@ def isotonic(cells: Cells) -> Array:
     That is the non-decreasing function of the cells which fits the outcomes best, by least squares.
     Empty cells are interpolated.
     """
+    return cells.once("isotonic", lambda: _isotonic(cells))
+
+
+def _isotonic(cells: Cells) -> Array:
     from scipy.optimize import isotonic_regression
 
-    n = cells.n.reshape(-1, cells.n.shape[-1])
-    y = cells.y.reshape(n.shape)
-    out = np.empty(n.shape)
-    for row in range(len(n)):
-        used = n[row] > 0
-        rate = y[row, used] / n[row, used]
-        fit = isotonic_regression(rate, weights=n[row, used]).x
-        out[row] = np.interp(np.arange(len(used)), np.flatnonzero(used), fit)
+    size = cells.n.shape[-1]
+    n, y = cells.n.reshape(-1, size), cells.y.reshape(-1, size)
+    used = n > 0
+    # All replicates are fitted in one call, which takes longer to begin than to fit one of them. A
+    # NaN after each, which compares as neither above nor below, keeps the next one's apart.
+    apart = np.ones((len(n), 1))
+    fitted = np.append(used, apart > 0, axis=1)
+    rate = np.divide(y, n, out=np.zeros(n.shape), where=used)
+    rate, weights = np.append(rate, np.nan * apart, axis=1), np.append(n, apart, axis=1)
+    rate[fitted] = isotonic_regression(rate[fitted], weights=weights[fitted]).x
+    out = np.ascontiguousarray(rate[:, :size])
+    for row in np.flatnonzero(~used.all(axis=1)):
+        at = np.flatnonzero(used[row])
+        out[row] = np.interp(np.arange(size), at, out[row, at])
     return out.reshape(cells.n.shape)
 
 

@@ -98,7 +98,8 @@ def _likelihood(x: Array, n: Array, bandwidth: float) -> float:
     # log-densities reach far below -1e5: unless the largest of each row is subtracted, all could
     # underflow
     top = log_kernel.max(-1)
-    np.exp(log_kernel - top[:, None], out=log_kernel)
+    log_kernel -= top[:, None]
+    np.exp(log_kernel, out=log_kernel)
     return float(n @ (np.log(log_kernel @ n / (n.sum() - n)) + top))
 
 
@@ -108,7 +109,10 @@ def _log_beta(at: Array, centre: Array, bandwidth: float) -> Array:
 
     at = np.clip(at, INSIDE, 1 - INSIDE)
     a, b = centre / bandwidth, (1 - centre) / bandwidth
-    return np.asarray(np.outer(np.log(at), a) + np.outer(np.log1p(-at), b) - betaln(a + 1, b + 1))
+    density = np.outer(np.log(at), a)
+    density += np.outer(np.log1p(-at), b)
+    density -= betaln(a + 1, b + 1)
+    return density
 
 
 def _left_out(

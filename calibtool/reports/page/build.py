@@ -11,6 +11,7 @@ from calibtool.data.readable import Recalibrator
 from calibtool.errors import UsageError
 from calibtool.evaluation.resampling import Resampling
 from calibtool.formatting import joined, names_of
+from calibtool.intervals.draws import kept_by
 from calibtool.metrics.spec import Spec
 from calibtool.parallel import in_steps
 from calibtool.reports.page.collect import Methods, PageOptions, summarize_file
@@ -67,7 +68,7 @@ def build_page(
     at = threshold if clinical else None
     asked = metrics if at is None else metrics_with(metrics, at)
     names = names_of([file.source for file in files], suffix=True)
-    subjects = []
+    subjects, kept = [], kept_by(seed)
     for name, file in zip(names, files, strict=True):
         options = PageOptions(
             asked,
@@ -77,6 +78,7 @@ def build_page(
             max_classes=_room(len(files)),
             progress=_staged(progress, name if len(files) > 1 else ""),
             resampling=resampling,
+            kept=kept,
             threshold=at,
         )
         subjects.append(summarize_file(name, file, options))

@@ -29,7 +29,7 @@ from calibtool.evaluation.request import UNIT_ROWS, Request
 from calibtool.evaluation.resampling import Resampling
 from calibtool.evaluation.results import Results
 from calibtool.evaluation.wording import effect, of_calibration, state
-from calibtool.intervals.draws import EXACT_ROWS
+from calibtool.intervals.draws import EXACT_ROWS, Kept
 from calibtool.metrics.spec import Spec
 from calibtool.reports.page import panels
 from calibtool.reports.page.groups import classes, slices
@@ -60,6 +60,7 @@ class PageOptions:
         max_classes: number of classes that are listed.
         progress: called with a stage and the share of it that is done.
         resampling: how intervals are made.
+        kept: holds the weights that calibrators are compared by for the metrics that come after.
         threshold: at which the clinical panels give net benefit; None for a page without them.
     """
 
@@ -70,6 +71,7 @@ class PageOptions:
     max_classes: int
     progress: Progress
     resampling: Resampling
+    kept: Kept
     threshold: float | None = None
 
     def request(
