@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from statistics import NormalDist
 
 import numpy as np
@@ -173,8 +174,12 @@ def deviates(draws: Draws, name: str) -> Array:
     They are the quantiles at evenly spaced probabilities, so that the quantiles of replicates carry
     no noise of the draws; shuffling them makes metrics of different names independent.
     """
-    normal = NormalDist()
-    r = draws.replicates
-    even = np.array([normal.inv_cdf((k + 0.5) / r) for k in range(r)])
     rng = generator(Stream.DEVIATES, draws.seed, *name.encode())
-    return rng.permutation(even)
+    return rng.permutation(_even_quantiles(draws.replicates))
+
+
+@lru_cache(maxsize=4)  # those of every metric and slice are the same
+def _even_quantiles(count: int) -> Array:
+    """Return the quantiles of the standard normal law at evenly spaced probabilities, (count,)."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((k + 0.5) / count) for k in range(count)])

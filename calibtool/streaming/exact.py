@@ -113,10 +113,10 @@ def moments(values: Array, weights: Array | None = None) -> Exact:
     if values.dtype == bool:  # every power of 0 and 1 is itself
         hits = float(np.count_nonzero(values))
         return Exact.of(np.array([len(values), hits, hits, hits, len(values), hits, hits]))
-    large = values >= LARGE
     small = values
     extra = []
-    if large.any():
+    if values.max(initial=0) >= LARGE:
+        large = values >= LARGE
         few = values[large].tolist()
         extra.append(np.array([math.fsum(v**k for v in few) for k in (1, 2, 3)]))
         small = np.where(large, 0.0, values)

@@ -84,7 +84,8 @@ class Grid:
             cell = np.searchsorted(self.at, np.arange(FINEST + 1) / FINEST)
             cell[np.ceil(edges * FINEST).astype(np.int64)] = self.size
             cell[:2] = self.size
-            self._tables[kind] = cell.astype(np.int16 if self.size < 1 << 15 else np.int32)
+            # twice a cell, and one more, still fit: the places of misses and hits in `Tally`
+            self._tables[kind] = cell.astype(np.int16 if self.size < 1 << 14 else np.int32)
         return self._tables[kind]
 
     def cells_of(self, score: Array) -> Array:
@@ -191,12 +192,15 @@ class Tally:
         return the numbers of the rows that are set apart."""
         n, size = len(score), self.grid.size + 1  # a last cell for rows that are set apart
         interval, cell, at, wide = (buffer[:n] for buffer in self._buffers)
-        np.multiply(score, float(FINEST), out=wide, dtype=np.float64)
-        np.ceil(wide, out=wide)
-        np.copyto(interval, wide, casting="unsafe")
+        # a power of two times a float32 is exact in float32, which is half as many bytes
+        kind = np.promote_types(score.dtype, np.float32)
+        scaled = np.multiply(score, kind.type(FINEST), out=wide.view(kind)[:n], dtype=kind)
+        np.ceil(scaled, out=scaled)
+        np.copyto(interval, scaled, casting="unsafe")
         out = cell if cell.dtype == table.dtype else None
-        np.copyto(at, np.take(table, interval, out=out, mode="clip"))
-        apart = np.flatnonzero(at == size - 1)
+        cell = np.take(table, interval, out=out, mode="clip")
+        apart = np.flatnonzero(cell == size - 1)
+        np.copyto(at, cell)
         near = score if score.itemsize <= 4 else score.astype(np.float32)
         np.copyto(wide, near)
         self._mass += np.bincount(at, wide, size)
@@ -207,9 +211,9 @@ class Tally:
             wide *= 2.0**-57
             self._lost += np.bincount(at, wide, size)
         # one bincount for rows and hits: even entries count misses, odd ones hits
-        at <<= 1
-        np.bitwise_or(at, outcome, out=at)
-        self._count += np.bincount(at, minlength=2 * size)
+        cell <<= 1
+        cell |= outcome.view(np.int8)
+        self._count += np.bincount(cell, minlength=2 * size)
         return apart
 
     def result(self) -> dict[str, Exact]:

@@ -47,21 +47,27 @@ class SummaryTask:
         """
         reducers: list[Reducer] = []
         pairs: dict[str, Exact] = {}
-        pieces = (piece for block in blocks for piece in block.blocks(MOST_ROWS))
-        for piece in pieces:
-            applied = [apply(piece) for apply in self.variants]
-            if not reducers:
-                reducers = [Reducer(shape_of(rows), self.layout, self.columns) for rows in applied]
-            # a calibrator does not carry further columns along
-            numbers = None if self.columns is None else piece.extra[self.columns.column]
-            pairs_of = zip(reducers, applied, strict=True)
-            scores = [reducer.add(rows, numbers) for reducer, rows in pairs_of]
-            if len(scores) > 1:
-                _add_pairs(pairs, scores[0], scores[1], piece.weights)
+        for block in blocks:
+            for piece in block.blocks(MOST_ROWS):
+                self._add(piece, reducers, pairs)
+                del piece
+            del block  # not held while the next one is read
         summaries = [reducer.result() for reducer in reducers]
         if pairs:
             summaries[1] = replace(summaries[1], sums=summaries[1].sums | pairs)
         return [*summaries, *(reducer.units for reducer in reducers if reducer.units is not None)]
+
+    def _add(self, piece: Predictions, reducers: list[Reducer], pairs: dict[str, Exact]) -> None:
+        """Add a piece of a block to the sums of every variant, which begin with the first piece."""
+        applied = [apply(piece) for apply in self.variants]
+        if not reducers:
+            reducers += [Reducer(shape_of(rows), self.layout, self.columns) for rows in applied]
+        # a calibrator does not carry further columns along
+        numbers = None if self.columns is None else piece.extra[self.columns.column]
+        pairs_of = zip(reducers, applied, strict=True)
+        scores = [reducer.add(rows, numbers) for reducer, rows in pairs_of]
+        if len(scores) > 1:
+            _add_pairs(pairs, scores[0], scores[1], piece.weights)
 
     def describe(self) -> dict[str, Any]:
         """Return the layout and the calibrators, for a checkpoint.

@@ -7,11 +7,13 @@ import re
 import signal
 import subprocess
 import sys
+import weakref
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -25,10 +27,12 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError, UsageError
 from calibtool.streaming.cells_file import from_bytes, to_bytes
-from calibtool.streaming.engines import checkpoint
+from calibtool.streaming.engines import checkpoint, engine
 from calibtool.streaming.engines.engine import PartResult, RunOptions, combine
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
+from calibtool.streaming.passes import summarize
+from calibtool.streaming.summary import Layout
 
 
 @pytest.fixture
@@ -109,6 +113,25 @@ def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
 
 
 # ------------------------------------------------------------------ states as bytes
+
+
+def test_a_thread_holds_one_block_at_a_time(tmp_path, monkeypatch):
+    z, y = np.random.default_rng(0).normal(size=(90, 3)), np.arange(90) % 3
+    pq.write_table(pa.table({"logits": list(z), "labels": y}), tmp_path / "z.parquet")
+    source = open_source(str(tmp_path / "z.parquet"))
+    monkeypatch.setattr(engine, "block_rows", lambda classes: 20)
+    real, read = source.table.part_blocks, []
+
+    def part_blocks(*arguments):
+        for block in real(*arguments):
+            assert all(reference() is None for reference in read)
+            read.append(weakref.ref(block["logits"]))
+            yield block
+            del block
+
+    monkeypatch.setattr(source.table, "part_blocks", part_blocks)
+    assert summarize(source, Layout(views=("top",)), threads=1)[0].rows == 90
+    assert len(read) == 5
 
 
 def test_a_state_goes_through_bytes_to_the_bit(scores):

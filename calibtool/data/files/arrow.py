@@ -243,10 +243,10 @@ class ArrowTable:
         for batch, numbers in self._filtered(file, part.content, names, size, row, threads=threads):
             with errors(file.shown):
                 piece = {
-                    name: batch.column(name.removeprefix(NULLS)).is_null().to_numpy(False)
-                    if name.startswith(NULLS)
-                    else to_numpy(
-                        batch.column(name),
+                    name: to_numpy(
+                        batch.column(name.removeprefix(NULLS)).is_null()
+                        if name.startswith(NULLS)
+                        else batch.column(name),
                         Where(f"{file.shown}: {name}", numbers, file.place),
                         optional=name in self.optional,
                         keep=name in self.gaps,

@@ -40,13 +40,24 @@ def _joined(pieces: list[dict[str, Array]], names: Sequence[str], source: str) -
     if len(pieces) == 1:
         piece = pieces.pop()
         return {name: piece[name] for name in names}
+    columns = {name: _as_wide([piece[name] for piece in pieces]) for name in names}
+    pieces.clear()
     try:
-        joined = {
-            name: np.concatenate(_as_wide([piece[name] for piece in pieces])) for name in names
-        }
+        return {name: _concatenated(columns.pop(name)) for name in names}
     except ValueError as error:
         raise InputError(f"{source}: rows differ in their number of values ({error})") from error
-    pieces.clear()
+
+
+def _concatenated(arrays: list[Array]) -> Array:
+    """Return what np.concatenate does, and drop each array when it is copied: what it was decoded
+    in is given back before all of the result is in use."""
+    like = np.concatenate([array[:0] for array in arrays])
+    joined = np.empty((sum(map(len, arrays)), *like.shape[1:]), like.dtype)
+    end = len(joined)
+    while arrays:
+        array = arrays.pop()
+        joined[end - len(array) : end] = array
+        end -= len(array)
     return joined
 
 

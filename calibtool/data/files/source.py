@@ -193,9 +193,8 @@ class Source:
         Raises InputError for what is wrong with a row.
         """
         self._require_rows(self.rows)
-        blocks = self.table.blocks(self._names, rows)
         some = False
-        for block in self._validated(blocks, whole=self.rows <= rows):
+        for block in self._validated(self.table.blocks(self._names, rows), whole=self.rows <= rows):
             some = True
             yield block
         if not some:
@@ -208,8 +207,7 @@ class Source:
 
     def part_blocks(self, part: Part, rows: int) -> Iterator[Predictions]:
         """Yield validated predictions of a part, `rows` at a time; messages name file and row."""
-        blocks = self.table.part_blocks(part, self._names, rows)
-        yield from self._validated(blocks, part, whole=False)
+        yield from self._validated(self.table.part_blocks(part, self._names, rows), part)
 
     @property
     def _names(self) -> list[str]:
@@ -228,7 +226,7 @@ class Source:
             )
 
     def _validated(
-        self, blocks: Iterable[dict[str, Array]], part: Part | None = None, *, whole: bool
+        self, blocks: Iterable[dict[str, Array]], part: Part | None = None, *, whole: bool = False
     ) -> Iterator[Predictions]:
         row, start = (part.first_row, part.start) if part else (0, 0)
         for columns in blocks:
@@ -245,10 +243,12 @@ class Source:
             rows = len(columns[self.roles.values[0]])
             kept, place = self._only_kept(columns, place, rows)
             if len(kept[self.roles.values[0]]):
-                block = self._block(kept, place, start)
                 extra = {name: kept[name] for name in self.extra}
+                block = self._block(kept, place, start)
                 yield replace(block, extra=extra, unit=self.unit, levels=self.choice.ordinal)
+                del extra, block
             row, start = row + rows, start + rows
+            del columns, kept  # not held while the next block is read
 
     def _only_kept(
         self, columns: dict[str, Array], place: Origin, rows: int

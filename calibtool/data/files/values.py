@@ -159,7 +159,7 @@ def _require_short(rows: int, size: int, where: Where) -> None:
 def _with_gaps(column: pa.Array, where: Where, width: int, *, keep: bool) -> Array:
     """Return a column with NaN, or "" among texts, where there is no value; to `keep` its type,
     with a value of another row there."""
-    there = column.is_valid().to_numpy(zero_copy_only=False)
+    there = to_numpy(column.is_valid(), where)
     held = to_numpy(column.drop_null(), where, width, optional=True)
     if pa.types.is_null(column.type):
         return np.full(len(column), np.nan)
@@ -189,14 +189,14 @@ def _decoded(
     values = to_numpy(column.dictionary, Where(where.name))
     if values.dtype.kind == "U":
         _require_short(len(column), values.itemsize, where)
-    return values[np.asarray(column.indices.to_numpy(zero_copy_only=False))]
+    return values[np.from_dlpack(column.indices)]
 
 
 def _nested(column: pa.Array, where: Where, outer: int, *, optional: bool = False) -> Array:
     """Return lists as an array with one more dimension; a row has `outer` of them."""
     import pyarrow.compute as pc
 
-    lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+    lengths = np.from_dlpack(pc.list_value_length(column))
     if lengths.size and (lengths != lengths[0]).any():
         at = int(np.argmax(lengths != lengths[0]))
         raise InputError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +114,10 @@ def reduce_blocks(
     `watch` is called with the sums so far, after every few blocks.
     """
     total: list[Any] = []
-    for sums in ordered(task.reduce, batches(blocks), threads):
+    some = batches(blocks)
+    # one thread reads a block after it made the sums of the one before, which it then drops
+    each = ordered(task.reduce, map(list, some), threads) if threads > 1 else map(task.reduce, some)
+    for sums in each:
         total = added(total, sums)
         watch(total)
     return total
@@ -137,13 +141,10 @@ def added(sums: list[Any], more: list[Any]) -> list[Any]:
     return [a + b for a, b in zip(sums, more, strict=True)]
 
 
-def batches(blocks: Iterable[Predictions]) -> Iterator[list[Predictions]]:
-    """Yield blocks, BLOCKS at a time."""
-    batch: list[Predictions] = []
-    for block in blocks:
-        batch.append(block)
-        if len(batch) == BLOCKS:
-            yield batch
-            batch = []
-    if batch:
+def batches(blocks: Iterable[Predictions]) -> Iterator[Iterable[Predictions]]:
+    """Yield blocks, BLOCKS at a time, that are read when they are asked for."""
+    blocks = iter(blocks)
+    for first in blocks:
+        batch = chain(iter([first]), islice(blocks, BLOCKS - 1))
+        del first  # held by nobody but who took it from the batch
         yield batch
