@@ -138,6 +138,7 @@ def report(
             title=title,
             command=shared.again(context),
             flags=shared.flags_of(context),
+            calibrator_file=_quoted(calibrator) if calibrator else "",
             progress=progress,
             **options,
         )
@@ -160,3 +161,13 @@ def _methods(select: str | None, calibrator: str | None) -> Methods:
     for name in names:
         require_scored(name)
     return names
+
+
+def _quoted(file: str) -> str:
+    """Return a file's name as a shell takes it, for the command that the page names."""
+    import shlex
+
+    from calibtool.data.files.secrets import without_secrets
+    from calibtool.formatting import printable
+
+    return printable(shlex.quote(without_secrets(file)))

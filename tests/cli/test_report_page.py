@@ -69,7 +69,15 @@ def test_a_calibrator_that_helps_is_to_be_applied(run, sharp):
     run("report", sharp, "-o", "b.html", *FEW, "--calibrator", "temperature.json")
     ((action, _),) = answers(Path("b.html").read_text(encoding="utf-8"))
     assert action.startswith("Apply this calibrator.")
-    assert "calibtool apply CALIBRATOR.json FILE -o calibrated.npz" in action
+    assert "calibtool apply temperature.json FILE -o calibrated.npz" in action
+
+
+def test_the_command_names_the_calibrator_as_a_shell_takes_it(run, sharp):
+    name = "the -o best.json"
+    run("fit", "temperature", sharp, "-o", name)
+    run("report", sharp, "-o", "a.md", *FEW, "--calibrator", name, "--logits", "logits")
+    text = Path("a.md").read_text(encoding="utf-8")
+    assert f"calibtool apply '{name}' FILE --logits logits -o calibrated.npz" in text
 
 
 def test_the_command_repeats_the_options_of_reading(run, sharp):

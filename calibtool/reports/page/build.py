@@ -34,6 +34,7 @@ def build_page(
     title: str = "",
     command: str = "",
     flags: str = "",
+    calibrator_file: str = "",
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -56,6 +57,8 @@ def build_page(
         title: the heading; by default, "Calibration of" and the names of the files.
         command: the command line that makes the report again, for its foot.
         flags: the options of reading in it, which the commands that the report names repeat.
+        calibrator_file: the file of the calibrator, quoted for a shell, for the command that
+            applies it.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
         progress: called with a stage and the share of it that is done.
 
@@ -88,7 +91,8 @@ def build_page(
         stage = _staged(progress, "differences")
         comparison = compare(rows, names, asked, resampling, stage)
     heading = title or f"Calibration of {_heading(names)}"
-    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command, flags)
+    level = subjects[0].report.level
+    return Page(heading, tuple(subjects), comparison, level, command, flags, calibrator_file)
 
 
 def _room(files: int) -> int:
