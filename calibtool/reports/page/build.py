@@ -91,8 +91,8 @@ def build_page(
         stage = _staged(progress, "differences")
         comparison = compare(rows, names, asked, resampling, stage)
     heading = title or f"Calibration of {_heading(names)}"
-    level = subjects[0].report.level
-    return Page(heading, tuple(subjects), comparison, level, command, flags, calibrator_file)
+    shown = tuple(subjects), comparison, subjects[0].report.level
+    return Page(heading, *shown, command, flags, calibrator_file)
 
 
 def _room(files: int) -> int:
