@@ -282,6 +282,19 @@ def test_a_panel_of_sure_predictions_shows_something(run, certain):
     assert sum(data.right) == pytest.approx(float(said) / 100, abs=5e-4)
 
 
+def test_histograms_side_by_side_are_on_one_scale(run, sharp, certain):
+    """One of them alone would be linear, the other is not."""
+    run("report", sharp, "-o", "a.html", *FEW, "--select", "none")
+    assert "drawn on a log scale" not in Path("a.html").read_text(encoding="utf-8")
+    run("report", sharp, certain, "-o", "b.html", *FEW, "--select", "none")
+    text = Path("b.html").read_text(encoding="utf-8")
+    row = text[text.index('class="figures-row') :].partition("</section>")[0]
+    assert row.count("drawn on a log scale") == 2
+    scales = re.findall(r'class="tick"[^>]*>([\d.]+ %)</text>', row)
+    assert len(scales) >= 6
+    assert scales[: len(scales) // 2] == scales[len(scales) // 2 :]
+
+
 def test_the_panel_of_cells_has_the_shares_of_its_own_edges(run, certain):
     run("cells", certain, "-o", "a.cells")
     cells = build_page([ct.read("a.cells")], ci="none").subjects[0].confidence
