@@ -72,6 +72,13 @@ def command(name: str) -> click.Command:
 @click.option(
     "--model-name", default="", metavar="TEXT", help="The model's name, in that metadata."
 )
+@click.option(
+    "--cluster",
+    type=Column(),
+    metavar="COLUMN",
+    help="Rows with the same value (one patient) stay together: in intervals, and in the folds of "
+    "calibrators that are tried.",
+)
 @shared.intervals
 @quiet
 @shared.reading

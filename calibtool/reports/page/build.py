@@ -29,6 +29,7 @@ def build_page(
     calibrator: Recalibrator | None = None,
     methods: Methods = "quick",
     by: Sequence[str] = (),
+    cluster: str | None = None,
     clinical: bool = False,
     threshold: float = THRESHOLD,
     title: str = "",
@@ -51,6 +52,8 @@ def build_page(
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
             two classes are given by one column or only confidences are known.
         by: columns to slice the rows by.
+        cluster: a column; rows with equal values (one patient, one user) are resampled together,
+            and stay in one fold.
         clinical: show what a report on a clinical prediction model has to show (Van Calster et al.
             2025); two classes only.
         threshold: at which its table gives net benefit.
@@ -80,6 +83,7 @@ def build_page(
             max_classes=_room(len(files)),
             progress=_staged(progress, name if len(files) > 1 else ""),
             resampling=resampling,
+            cluster=cluster,
             threshold=at,
         )
         subjects.append(summarize_file(name, file, options))
@@ -89,7 +93,7 @@ def build_page(
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:
         stage = _staged(progress, "differences")
-        comparison = compare(rows, names, asked, resampling, stage)
+        comparison = compare(rows, names, asked, resampling, stage, cluster)
     heading = title or f"Calibration of {_heading(names)}"
     shown = tuple(subjects), comparison, subjects[0].report.level
     return Page(heading, *shown, command, flags, calibrator_file)
