@@ -74,7 +74,7 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
         drawn.set_dpi(DPI)  # the width of text depends on it
         engine: Any = drawn.get_layout_engine()
         engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
-        if text:
+        if text.strip():  # nothing but spaces has no height
             words = drawn.suptitle(text, x=0.01, ha="left", fontsize=style.text * 1.15)
             room.wrap(words, room.Room(drawn))
         module.draw(diagram, drawn.subplots(), style)
