@@ -265,7 +265,7 @@ def test_a_toy_metric_of_two_lines_reaches_the_help_the_json_and_the_docs(
 ):
     """CONTRIBUTING shows these lines."""
     line = metrics.BinnedError("toy-ce", "Toy error", "4-norm of the gaps", "", norm="fourth")
-    score = metrics.Score("toy-hinge", "Toy hinge", "mean shortfall", "", hinge)
+    score = metrics.Score("toy-hinge", "Toy hinge", "mean shortfall", "", hinge, needs=("prob",))
     monkeypatch.setitem(metrics.NORMS, "fourth", fourth)
     monkeypatch.setitem(metrics.SECTIONS, "binned", (*metrics.BINNED, line))
     monkeypatch.setitem(metrics.SECTIONS, "scores", (*metrics.SCORES, score))

@@ -72,6 +72,13 @@ def command(name: str) -> click.Command:
 @click.option(
     "--model-name", default="", metavar="TEXT", help="The model's name, in that metadata."
 )
+@click.option(
+    "--cluster",
+    type=Column(),
+    metavar="COLUMN",
+    help="Rows with the same value (one patient) stay together: in intervals, and in the folds of "
+    "calibrators that are tried.",
+)
 @shared.intervals
 @quiet
 @shared.reading
@@ -138,6 +145,7 @@ def report(
             title=title,
             command=shared.again(context),
             flags=shared.flags_of(context),
+            calibrator_file=_quoted(calibrator) if calibrator else "",
             progress=progress,
             **options,
         )
@@ -160,3 +168,13 @@ def _methods(select: str | None, calibrator: str | None) -> Methods:
     for name in names:
         require_scored(name)
     return names
+
+
+def _quoted(file: str) -> str:
+    """Return a file's name as a shell takes it, for the command that the page names."""
+    import shlex
+
+    from calibtool.data.files.secrets import without_secrets
+    from calibtool.formatting import printable
+
+    return printable(shlex.quote(without_secrets(file)))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from calibtool.data.files.source import Source
 from calibtool.data.slicing import missing
+from calibtool.data.unit import Unit
 from calibtool.errors import InputError, row_name
+from calibtool.formatting import counted
 from calibtool.types import Array
 
 if TYPE_CHECKING:
@@ -57,6 +60,18 @@ def cluster_of(predictions: Predictions, column: str | None = None) -> Array | N
     if predictions.unit is None:
         return None
     return np.unique(predictions.extra[predictions.unit.column], return_inverse=True)[1]
+
+
+def in_clusters(predictions: Predictions, column: str) -> Predictions:
+    """Return rows that stay together by a column of `extra` wherever those of one unit do: in
+    intervals, in folds and in diagrams.
+
+    Raises InputError as `clusters` does; any number of clusters will do.
+    """
+    count = len(np.unique(clusters(predictions, column, fewest=0)))
+    unit = predictions.unit or Unit(column, "", "", "rows without a label", 1)
+    text = f"{unit.text}{', ' * bool(unit.text)}{column}: {counted(count, 'cluster')}"
+    return replace(predictions, unit=replace(unit, column=column, text=text))
 
 
 def _values(predictions: Any, column: str) -> Array:

@@ -17,6 +17,7 @@ import numpy as np
 
 from calibtool.data.files.write import whole_file
 from calibtool.diagrams.look import Look, Words, style_with
+from calibtool.diagrams.printed import printed
 from calibtool.diagrams.registry import module_of
 from calibtool.diagrams.style import STYLES, Style, inches
 from calibtool.errors import UsageError
@@ -55,6 +56,7 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
             `names`: of the key, in its order. `rename`: new names of axes, panels and series by
             the old ones. `transparent`: whether there is no background.
     """
+    look, diagram = printed(look), printed(diagram)
     style, module = style_with(look), module_of(kind)
     wide = inches(look.get("width")) or style.width
     high = inches(look.get("height"), "--height")
@@ -72,7 +74,7 @@ def figure(kind: str, diagram: Any, **look: Unpack[Look]) -> Figure:
         drawn.set_dpi(DPI)  # the width of text depends on it
         engine: Any = drawn.get_layout_engine()
         engine.set(w_pad=PAD, h_pad=PAD, hspace=0, wspace=0)
-        if text:
+        if text.strip():  # nothing but spaces has no height
             words = drawn.suptitle(text, x=0.01, ha="left", fontsize=style.text * 1.15)
             room.wrap(words, room.Room(drawn))
         module.draw(diagram, drawn.subplots(), style)
@@ -153,7 +155,8 @@ def draw(kind: str, diagram: Any, axes: Axes, **words: Unpack[Words]) -> tuple[A
 
     from calibtool.diagrams.own import changed, own_style
 
-    style = own_style(style_with(words), axes)
+    diagram = printed(diagram)
+    style = own_style(style_with(printed(words)), axes)
     place, before = axes.figure, set(axes.figure.axes)
     kept = changed(style.rc())
     with mpl.rc_context({name: x for name, x in style.rc().items() if name not in kept}):
@@ -180,6 +183,7 @@ def save(kind: str, diagram: Any, path: str | Path, **look: Unpack[Look]) -> lis
 
 def pages_of(kind: str, diagram: Any, **look: Unpack[Look]) -> list[Any]:
     """Return a diagram page by page: itself, unless it has more panels than a page holds."""
+    look, diagram = printed(look), printed(diagram)
     style, module = style_with(look), module_of(kind)
     if not hasattr(module, "pages"):
         return [diagram]

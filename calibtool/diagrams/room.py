@@ -8,6 +8,7 @@ project as on Axes that a user brings.
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -294,7 +295,9 @@ def font_of(size: float | None) -> FontProperties:
 def _width(text: str, name: str, font: FontProperties) -> float:
     if not text:
         return 0.0
-    return HINTING * float(text_to_path.get_text_width_height_descent(text, font, False)[0])
+    with warnings.catch_warnings():  # of letters that the font lacks, which are drawn as boxes
+        warnings.filterwarnings("ignore", message="Glyph")
+        return HINTING * float(text_to_path.get_text_width_height_descent(text, font, False)[0])
 
 
 # ------------------------------------------------------------------ ticks

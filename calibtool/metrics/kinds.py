@@ -133,7 +133,8 @@ class Score(MetricEntry):
         rows: rows(rows, **options) to one value per row, (N,).
         of_view: of_view(rows, view, **options), the same score of the one forecast of a view with
             one score per row, against its outcome; None for a score that has no views.
-        needs: the columns of `Rows` that `rows` reads besides confidence and correctness.
+        needs: the columns of `Rows` that `rows` reads, which can read no other; without any, those
+            that rows in memory always have.
         needs_of_many: those of them that it reads only with more than two classes.
         reach: reach(value, n, level) to (low, high), which the interval has to contain besides
             what resampled rows give; or None.

@@ -137,7 +137,8 @@ def reduce_parts(
     Raises InputError if there are no rows.
     """
     tick, threads = progress or silent, threads or cores()
-    compiled.expect(max_rows(readable))
+    if not (isinstance(readable, Source) and readable.run and readable.run.engine):
+        compiled.expect(max_rows(readable))  # workers count the rows that come to them
     if isinstance(readable, Source):
         sums = run(readable, task, threads, tick).sums
     else:

@@ -6,7 +6,7 @@ import numpy as np
 
 from calibtool.data.blocks import Reduced, Wanted, reduce_block
 from calibtool.data.predictions import Predictions
-from calibtool.data.rows import Rows
+from calibtool.data.rows import ALWAYS, Rows
 from calibtool.errors import InputError, NotAvailableError
 from calibtool.metrics.cells import locate
 from calibtool.metrics.kinds import Score
@@ -53,7 +53,7 @@ class Reducer:
             column
             for _, spec in self._scores
             if isinstance(spec.metric, Score)
-            for column in spec.metric.needs
+            for column in spec.metric.needs or ALWAYS  # as rows in memory have them
             if shape.classes != 2 or column not in spec.metric.needs_of_many
         }
         if layout.counts or "label" in layout.views:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -69,7 +70,15 @@ def test_a_calibrator_that_helps_is_to_be_applied(run, sharp):
     run("report", sharp, "-o", "b.html", *FEW, "--calibrator", "temperature.json")
     ((action, _),) = answers(Path("b.html").read_text(encoding="utf-8"))
     assert action.startswith("Apply this calibrator.")
-    assert "calibtool apply CALIBRATOR.json FILE -o calibrated.npz" in action
+    assert "calibtool apply temperature.json FILE -o calibrated.npz" in action
+
+
+def test_the_command_names_the_calibrator_as_a_shell_takes_it(run, sharp):
+    name = "the -o best.json"
+    run("fit", "temperature", sharp, "-o", name)
+    run("report", sharp, "-o", "a.md", *FEW, "--calibrator", name, "--logits", "logits")
+    text = Path("a.md").read_text(encoding="utf-8")
+    assert f"calibtool apply '{name}' FILE --logits logits -o calibrated.npz" in text
 
 
 def test_the_command_repeats_the_options_of_reading(run, sharp):
@@ -274,6 +283,19 @@ def test_a_panel_of_sure_predictions_shows_something(run, certain):
     assert sum(data.right) == pytest.approx(float(said) / 100, abs=5e-4)
 
 
+def test_histograms_side_by_side_are_on_one_scale(run, sharp, certain):
+    """One of them alone would be linear, the other is not."""
+    run("report", sharp, "-o", "a.html", *FEW, "--select", "none")
+    assert "drawn on a log scale" not in Path("a.html").read_text(encoding="utf-8")
+    run("report", sharp, certain, "-o", "b.html", *FEW, "--select", "none")
+    text = Path("b.html").read_text(encoding="utf-8")
+    row = text[text.index('class="figures-row') :].partition("</section>")[0]
+    assert row.count("drawn on a log scale") == 2
+    scales = re.findall(r'class="tick"[^>]*>([\d.]+ %)</text>', row)
+    assert len(scales) >= 6
+    assert scales[: len(scales) // 2] == scales[len(scales) // 2 :]
+
+
 def test_the_panel_of_cells_has_the_shares_of_its_own_edges(run, certain):
     run("cells", certain, "-o", "a.cells")
     cells = build_page([ct.read("a.cells")], ci="none").subjects[0].confidence
@@ -330,3 +352,64 @@ def test_further_words_are_explained_where_they_are_used(run, sharp):
     assert {"P(class 1)", "PHI", "flips", "slice", "net benefit", "brier"} <= set(words)
     run("report", "two.npz", "two.npz", "-o", "a.html", *FEW)
     assert Path("a.html").read_text(encoding="utf-8").count('class="glossary"') == 1
+
+
+def test_rows_of_a_cluster_stay_together_on_a_page(run, examples):
+    visits, few = examples / "visits.parquet", ("--resamples", "40", "--select", "platt")
+    args = ("--cluster", "user_id", "--by", "country", "--clinical", *few)
+    assert run("report", visits, "-o", "a.html", *args).code == 0
+    text = Path("a.html").read_text(encoding="utf-8")
+    assert "(user_id: 1,317 clusters)" in text
+    assert "draws:1317 clusters" in text
+    assert "draws:rows" not in text.replace(" | ", "|")
+    options = {"cluster": "user_id", "resamples": 40}
+    one = build_page([ct.scan(visits)], methods=[], **options).subjects[0]
+    told = ct.evaluate(ct.scan(visits), **options)
+    assert [(e.value, e.low, e.high) for e in one.report] == [
+        (e.value, e.low, e.high) for e in told
+    ]
+    alone = build_page([ct.scan(visits)], methods=[], resamples=40).subjects[0]
+    assert not np.array_equal(one.curves[0].high, alone.curves[0].high)
+    assert not np.array_equal(one.risk.high, alone.risk.high)
+
+
+def test_a_calibrator_is_not_tried_on_rows_whose_cluster_it_saw(sharp):
+    """Isotonic regression knows the outcome of a row that it saw the twin of."""
+    rng = np.random.default_rng(3)
+    score, label = rng.random(300), rng.integers(0, 2, 300)
+    twin = np.repeat(np.arange(300), 4)
+    extra = {"twin": twin}
+    rows = replace(ct.Predictions.from_probs(score[twin], label[twin]), extra=extra)
+
+    def after(cluster):
+        page = build_page([rows], ["brier"], methods=["isotonic"], ci="none", cluster=cluster)
+        return page.subjects[0].report.after[0].value
+
+    assert after(None) < 0.25 < after("twin")  # 0.25 is what 0.5 for every row has
+
+
+def test_differences_of_a_page_are_paired_by_cluster(run, sharp):
+    with np.load(sharp) as file:
+        logits, labels = file["logits"], file["labels"]
+    user = np.arange(len(labels)) // 8
+    for name, scale in (("one.npz", 1.0), ("two.npz", 0.5)):
+        np.savez(name, logits=scale * logits, labels=labels, user=user)
+    assert run("report", "one.npz", "two.npz", "-o", "a.md", *FEW, "--cluster", "user").code == 0
+    assert "(user: 250 clusters)" in Path("a.md").read_text(encoding="utf-8")
+    files = [ct.scan(name) for name in ("one.npz", "two.npz")]
+    changed = build_page(files, ["nll"], methods=[], resamples=40, cluster="user").comparison
+    told = ct.compare(files, metrics=["nll"], resamples=40, cluster="user")
+    low, high = changed.changes[0][1][0].low, changed.changes[0][1][0].high
+    assert f"{low:.4f}, {high:.4f}".replace("-", "") in str(told).replace("-", "").replace("+", "")
+
+
+def test_cells_and_too_few_clusters_are_refused_in_words(run, sharp):
+    run("cells", sharp, "-o", "a.cells")
+    found = run("report", "a.cells", "-o", "a.html", "--cluster", "user")
+    assert found.code == 2
+    assert "holds cells, no rows; --cluster needs rows" in found.err
+    with np.load(sharp) as file:
+        np.savez("few.npz", **file, user=np.arange(2000) % 7)
+    found = run("report", "few.npz", "-o", "a.html", "--cluster", "user")
+    assert found.code == 2
+    assert "7 clusters are too few" in found.err

@@ -386,6 +386,15 @@ def test_parts_with_dictionaries_of_their_own():
     same(loaded, "logits", LOGITS, LABELS)
 
 
+@pytest.mark.parametrize("names", [("0", "1"), ("1", "0")])
+def test_a_dictionary_of_numbers_is_in_their_order(names):
+    """Polars, and Arrow's encoding of a column, list values as the rows have them."""
+    labels = np.array([1, 0, 0, 1, 0] * 8)
+    codes = labels if names == ("0", "1") else 1 - labels
+    parquet(score=np.where(labels, 0.9, 0.2), label=dictionary(codes, names))
+    assert ct.evaluate("p.parquet", ["accuracy"], ci="none")["accuracy"].value == 1
+
+
 def test_row_groups_whose_dictionaries_hold_only_their_own_names():
     order = np.argsort(LABELS, kind="stable")
     table = pa.table({"logits": fixed(LOGITS[order]), "label": dictionary(LABELS[order])})

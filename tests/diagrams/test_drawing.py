@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from xml.etree.ElementTree import parse
 
 import numpy as np
 import pictures
@@ -415,3 +416,20 @@ def test_thresholds_are_drawn_as_they_are_reported(variant, data_of, picture_of)
     np.testing.assert_allclose(chosen, promise["threshold"][0])
     np.testing.assert_allclose(marks[0, "limit"].get_ydata(), promise["limit"][0])
     has_band(marks[0, "band-0"], x, own["low"], own["high"])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", ["outcomes", "reliability", "confidence", "classwise"])
+@pytest.mark.parametrize("names", [("\x1b[2J\ufffe", "a\ud800"), ("名前", "猫")])
+def test_names_of_classes_that_no_font_has_break_no_picture(kind, names, tmp_path):
+    rows = replace(simulate(200, 2, seed=3), class_names=names)
+    found = module_of(kind).compute({"x": rows}, resamples=20)
+    for suffix in ("svg", "png"):
+        figure.save(kind, found, tmp_path / f"x.{suffix}", title="a\x1bb", names=[])
+    assert "a\\x1bb" in "".join(parse(tmp_path / "x.svg").getroot().itertext())
+
+
+@pytest.mark.parametrize("blank", ["title", "caption"])
+def test_a_title_or_caption_of_spaces_is_none(blank, data_of, tmp_path):
+    figure.save("classwise", data_of("classwise"), tmp_path / "x.svg", **{blank: " \n "})
+    assert (tmp_path / "x.svg").stat().st_size > 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from hypothesis.extra import numpy as hnp
 import calibtool as ct
 from calibtool.evaluation import request
 from calibtool.streaming import compiled
+from calibtool.streaming.engines import worker
+from calibtool.streaming.engines.engine import RunOptions
 from calibtool.streaming.exact import LARGE, moments
 from calibtool.streaming.grid import NAMED, Tally, grid, named
 
@@ -186,3 +189,25 @@ def test_numba_is_chosen_by_itself(choice):
     assert compiled.loops() is None
     compiled.expect(1)
     assert compiled.loops() is compiled.compiled() is not None
+
+
+class Worker:
+    """An engine whose only worker is this process."""
+
+    def run(self, task, source, parts, root, done):
+        yield root, worker.map_node((task, replace(source, run=None)), root, parts)
+
+
+def test_a_worker_counts_the_rows_that_came_to_it(choice, tmp_path):
+    """The command that asks counts none of them: it would load numba for nothing."""
+    choice.setattr(compiled, "compiled", lambda: PLAIN)
+    choice.setattr(compiled, "PAYS", 200)
+    pq.write_table(
+        pa.table({"score": np.linspace(0, 1, 150), "label": [0, 1] * 75}),
+        tmp_path / "rows.parquet",
+    )
+    source = replace(ct.scan(tmp_path / "rows.parquet"), run=RunOptions(Worker()))
+    first = ct.cells(source)
+    assert compiled.loops() is None
+    assert ct.cells(source).sums.keys() == first.sums.keys()  # 300 rows in this process
+    assert compiled.loops() is PLAIN

@@ -12,6 +12,7 @@ import pytest
 from pyarrow import csv, feather
 
 import calibtool as ct
+from calibtool import metrics
 from calibtool.analysis import slice_cuts, slices
 from calibtool.data.files.open import open_source
 from calibtool.data.files.roles import Choice
@@ -248,3 +249,23 @@ def test_a_function_tells_by_the_header_what_is_read_of_a_file_of_cells(tmp_path
     assert seen == [("probs", 2, 2, {})]
     assert part.keep.views == whole.keep.views[-1:] == ("top",)
     assert {*part.sums} == {"top/n", "top/p", "top/y"}
+
+
+def shortfall(rows):
+    """A score whose entry does not say that it reads `prob`."""
+    return np.maximum(0, 0.5 - rows.prob)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_score_that_does_not_say_what_it_reads_streams_too(tmp_path, monkeypatch, classes):
+    toy = metrics.Score("toy-hinge", "Toy hinge", "mean shortfall", "", shortfall)
+    monkeypatch.setitem(metrics.METRICS, "toy-hinge", toy)
+    rng = np.random.Generator(np.random.PCG64(2))
+    probs, labels = rng.dirichlet(np.ones(classes), 600), rng.integers(0, classes, 600)
+    np.savez(tmp_path / "x.npz", probs=probs, labels=labels)
+    data = ct.scan(str(tmp_path / "x.npz"))
+    held = ct.evaluate(data, ["toy-hinge"], resamples=50)["toy-hinge"]
+    monkeypatch.setattr(request, "STREAMED_ROWS", 100)
+    streamed = ct.evaluate(data, ["toy-hinge"], resamples=50)["toy-hinge"]
+    assert streamed.value == pytest.approx(held.value, rel=1e-12)
+    assert streamed.low < streamed.value < streamed.high

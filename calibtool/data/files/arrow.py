@@ -16,7 +16,7 @@ from calibtool.data.files.arrow_batches import errors
 from calibtool.data.files.reader import NAMED, NULLS, NUMBERS, TWICE, Column, Part, Skipped
 from calibtool.data.files.recut import recut
 from calibtool.data.files.table_file import TableFile, common
-from calibtool.data.files.values import Where, column_of, family, to_numpy
+from calibtool.data.files.values import Where, column_of, family, in_order, to_numpy
 from calibtool.errors import InputError, UnreadableError
 from calibtool.types import Array
 
@@ -164,7 +164,7 @@ class ArrowTable:
             return None
         with errors(self.source):
             names = batch.column(0).dictionary.to_pylist()
-        return None if not names or None in names else tuple(names)
+        return None if not names or None in names else in_order(names)
 
     def strings(self, column: str) -> tuple[str, ...]:
         """Return a short column of names, whole."""

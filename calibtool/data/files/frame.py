@@ -89,13 +89,15 @@ class FrameTable:
         """Return the categories of a column of texts, if they are known."""
         import pyarrow as pa
 
+        from calibtool.data.files.values import in_order
+
         kind = self.schema.field(column).type
         if not pa.types.is_dictionary(kind):
             return None
         categories = self.frame._meta[column].cat.categories  # noqa: SLF001
         known = getattr(self.frame[column].cat, "known", False)
         names = tuple(categories)
-        return names if known and names and isinstance(names[0], str) else None
+        return in_order(names) if known and names and isinstance(names[0], str) else None
 
     def strings(self, column: str) -> tuple[str, ...]:
         """Return a short column of names, whole."""

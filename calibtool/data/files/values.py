@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -99,6 +99,17 @@ def family(kind: pa.DataType) -> str:
     if pa.types.is_struct(kind) or pa.types.is_map(kind) or pa.types.is_union(kind):
         return RECORDS
     return str(kind)
+
+
+def in_order(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the entries of a dictionary of labels as names of classes: in its order, but for the
+    numbers of classes, which some writers list as the rows have them.
+
+    >>> in_order(["1", "0"]), in_order(["no", "yes"]), in_order(["7", "5"])
+    (('0', '1'), ('no', 'yes'), ('7', '5'))
+    """
+    numbers = [str(k) for k in range(len(names))]
+    return tuple(numbers if sorted(names) == sorted(numbers) else names)
 
 
 def to_numpy(

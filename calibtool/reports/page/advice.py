@@ -47,14 +47,14 @@ class Advice:
 
 def about_file(page: Page, subject: FileSummary) -> Advice:
     """Return the advice on one file."""
-    action, command = _action(subject)
+    action, command = _action(page, subject)
     if page.flags and command:
-        words, _, rest = command.partition(" -o ")
+        words, _, rest = command.rpartition(" -o ")
         command = f"{words} {page.flags} -o {rest}"
     return Advice(action, command, " ".join(_certainty(subject)))
 
 
-def _action(subject: FileSummary) -> tuple[str, str]:
+def _action(page: Page, subject: FileSummary) -> tuple[str, str]:
     """Return what to do about a file, and the command that does it."""
     report = subject.report
     lead = leading(report.estimates)
@@ -77,7 +77,7 @@ def _action(subject: FileSummary) -> tuple[str, str]:
     harm = harms(report)
     chosen = subject.selection is None or subject.selection.chosen != NOTHING
     if chosen and not harm and _helps(report, lead, off, wrong=wrong):
-        text, command = _apply(subject)
+        text, command = _apply(page, subject)
         return f"{why}{text}", command
     if not wrong and not harm:
         return _keep(lead, report), ""
@@ -95,7 +95,7 @@ def _missed(report: Report) -> list[Estimate]:
     return [] if seen else missed(report.estimates)
 
 
-def _apply(subject: FileSummary) -> tuple[str, str]:
+def _apply(page: Page, subject: FileSummary) -> tuple[str, str]:
     """Return that the calibrator helps, how to get it, and whether miscalibration is left."""
     after = leading(subject.report.after)
     seen = after is not None and is_tested(after) and is_visible(after)
@@ -104,8 +104,8 @@ def _apply(subject: FileSummary) -> tuple[str, str]:
     assert subject.fix is not None
     method = subject.fix.method
     if not method:
-        command = "calibtool apply CALIBRATOR.json FILE -o calibrated.npz"
-        return f"Apply this calibrator.{rest}", command
+        file = page.calibrator_file or "CALIBRATOR.json"
+        return f"Apply this calibrator.{rest}", f"calibtool apply {file} FILE -o calibrated.npz"
     text = f"Apply {title(subject)}; fit it on rows that are not used for testing.{rest}"
     return text, f"calibtool fit {method} VALIDATION_FILE -o {method}.json"
 

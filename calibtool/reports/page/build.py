@@ -30,11 +30,13 @@ def build_page(
     calibrator: Recalibrator | None = None,
     methods: Methods = "quick",
     by: Sequence[str] = (),
+    cluster: str | None = None,
     clinical: bool = False,
     threshold: float = THRESHOLD,
     title: str = "",
     command: str = "",
     flags: str = "",
+    calibrator_file: str = "",
     ci: str = "inverted",
     resamples: int = 1000,
     level: float = 0.95,
@@ -51,12 +53,16 @@ def build_page(
             empty list for none, or "quick" for temperature scaling, beside Platt scaling where
             two classes are given by one column or only confidences are known.
         by: columns to slice the rows by.
+        cluster: a column; rows with equal values (one patient, one user) are resampled together,
+            and stay in one fold.
         clinical: show what a report on a clinical prediction model has to show (Van Calster et al.
             2025); two classes only.
         threshold: at which its table gives net benefit.
         title: the heading; by default, "Calibration of" and the names of the files.
         command: the command line that makes the report again, for its foot.
         flags: the options of reading in it, which the commands that the report names repeat.
+        calibrator_file: the file of the calibrator, quoted for a shell, for the command that
+            applies it.
         ci, resamples, level, seed: of the intervals, as for `evaluate`.
         progress: called with a stage and the share of it that is done.
 
@@ -79,6 +85,7 @@ def build_page(
             progress=_staged(progress, name if len(files) > 1 else ""),
             resampling=resampling,
             kept=kept,
+            cluster=cluster,
             threshold=at,
         )
         subjects.append(summarize_file(name, file, options))
@@ -88,9 +95,10 @@ def build_page(
         comparison = Comparison((), "Cells hold no rows that could be paired.")
     elif len(files) > 1:
         stage = _staged(progress, "differences")
-        comparison = compare(rows, names, asked, resampling, stage)
+        comparison = compare(rows, names, asked, resampling, stage, cluster)
     heading = title or f"Calibration of {_heading(names)}"
-    return Page(heading, tuple(subjects), comparison, subjects[0].report.level, command, flags)
+    shown = tuple(subjects), comparison, subjects[0].report.level
+    return Page(heading, *shown, command, flags, calibrator_file)
 
 
 def _room(files: int) -> int:

@@ -14,6 +14,7 @@ from calibtool.analysis.selection import Selection, select
 from calibtool.calibrators.crossfit import FOLDS, cross_fit, numbered
 from calibtool.calibrators.fit import fit
 from calibtool.calibrators.registry import METHODS, finite_options
+from calibtool.data.clusters import in_clusters
 from calibtool.data.files.source import Source
 from calibtool.data.inspection import oddities
 from calibtool.data.predictions import Predictions
@@ -61,6 +62,7 @@ class PageOptions:
         progress: called with a stage and the share of it that is done.
         resampling: how intervals are made.
         kept: holds the weights that calibrators are compared by for the metrics that come after.
+        cluster: the column of rows that stay together, or None.
         threshold: at which the clinical panels give net benefit; None for a page without them.
     """
 
@@ -72,6 +74,7 @@ class PageOptions:
     progress: Progress
     resampling: Resampling
     kept: Kept
+    cluster: str | None = None
     threshold: float | None = None
 
     def request(
@@ -82,6 +85,7 @@ class PageOptions:
             rows,
             self.metrics,
             variants,
+            cluster=self.cluster,
             columns=columns,
             resampling=self.resampling,
             execution=Execution.of(progress=self.progress),
@@ -99,7 +103,8 @@ def summarize_file(
     if options.threshold is not None:
         panels.require_clinical(file)
     most = UNIT_ROWS if isinstance(file, Source) and file.unit else EXACT_ROWS
-    if isinstance(file, Source) and is_streamed(file, most) and not options.by:
+    held = bool(options.by) or options.cluster is not None
+    if isinstance(file, Source) and not held and is_streamed(file, most):
         summary = cells(file, options.metrics, progress=options.progress)
         found = _of_summary(name, summary, options)
         if file.unit:
@@ -109,7 +114,7 @@ def summarize_file(
         return _of_summary(name, file, options)
     part = file.unit.part if file.unit else ""  # labels are what their file is about
     by = options.by if not part or part in options.by else (part, *options.by)
-    predictions = loaded(file, by)
+    predictions = loaded(file, by, options.cluster)
     trial = _try_calibrators(predictions, options)
     rows, variants = predictions, [Variant()]
     if trial.applied is not None:
@@ -206,13 +211,17 @@ def _of_units(found: FileSummary, file: Source, options: PageOptions) -> FileSum
     )
 
 
-def loaded(file: Source | Predictions, by: Sequence[str] = ()) -> Predictions:
-    """Return all rows in memory, with the columns that they are sliced by."""
+def loaded(
+    file: Source | Predictions, by: Sequence[str] = (), cluster: str | None = None
+) -> Predictions:
+    """Return all rows in memory, with the columns that they are sliced by, in their clusters."""
+    if cluster is not None and isinstance(file, Source):
+        file = file.also([cluster])
     rows = load_with(file, by)
     for name in (name for slicing in by for name in columns_of(slicing, rows.extra)):
         if name not in rows.extra:
             raise missing(rows, name)
-    return rows
+    return rows if cluster is None else in_clusters(rows, cluster)
 
 
 def _key(file: Source | Predictions) -> str:

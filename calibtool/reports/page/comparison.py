@@ -25,14 +25,18 @@ def compare(
     metrics: str | Sequence[str | Spec],
     resampling: Resampling,
     progress: Progress,
+    cluster: str | None = None,
 ) -> Comparison:
     """Return every file's metrics minus those of the first, with the same draws of the same rows.
 
     Rows are matched as `calibtool compare` matches them. Files that cannot be matched are not an
     error here: the page still shows each of them, and says why there are no differences.
     """
+    first, *rest = files
+    if cluster is not None and isinstance(first, Source):
+        first = first.also([cluster])
     try:
-        matched = match(files)
+        matched = match([first, *rest])
     except InputError as error:
         return Comparison((), f"No paired differences: {error}.")
     others = [
@@ -44,6 +48,7 @@ def compare(
         matched.first,
         metrics,
         [Variant(), *others],
+        cluster=cluster,
         resampling=resampling,
         execution=Execution.of(progress=progress),
     )

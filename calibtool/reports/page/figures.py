@@ -49,14 +49,16 @@ def lower(name: str) -> str:
     return name if name.startswith("P(") else f"{name[:1].lower()}{name[1:]}"
 
 
-def reliability(curve: Curve, names: tuple[str, str], title: str) -> Markup:
+def reliability(
+    curve: Curve, beside: Sequence[Curve], names: tuple[str, str], title: str
+) -> Markup:
     """Return a reliability diagram: outcome against score, called by `names`, and a histogram of
-    the rows below it."""
+    the rows below it, on the scale of all curves that stand beside each other."""
     bottom = TOP + SIDE + GAP + BARS
     score, outcome = names
     edges = curve.edges
     assert edges is not None
-    bars = Bars(curve.mass, BARS)
+    bars = Bars([one.mass for one in beside], BARS)
     frame = [
         *_grid(outcome),
         *_bands(curve, edges),

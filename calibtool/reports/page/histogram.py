@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from calibtool.diagrams.histograms import needs_log
 from calibtool.reports.page.markup import Markup, element
 from calibtool.reports.page.svg import LEFT, across, label, line, visible
 from calibtool.types import Array
 
-FLAT = 0.05  # bars below this share of the tallest can hardly be seen
 LEAST = 1e-4  # least start of a log scale: its label, 0.01 %, is as long as there is room for
 LETTERS = 15.0  # height of a label, in units of the viewBox
 
 
 class Bars:
-    """Heights of bars: linear, or on a log scale where most bars would be flat.
+    """Heights of bars, on one scale for diagrams side by side: linear, or a log scale where
+    `plot reliability` has one.
 
     Attributes:
         log: whether the scale is one of logarithms.
 
-    >>> Bars(np.array([0.3, 0.3, 0.4]), 50.0).log, Bars(np.array([0.01, 0.02, 0.97]), 50.0).log
+    >>> low, high = np.array([0.3, 0.3, 0.4]), np.array([0.01, 0.02, 0.97])
+    >>> Bars([low], 50.0).log, Bars([low, high], 50.0).log
     (False, True)
     """
 
-    def __init__(self, mass: Array, most: float) -> None:
-        """`mass` are shares of the rows, and `most` is the height of the tallest bar."""
-        some = mass[mass > 0]
+    def __init__(self, masses: Sequence[Array], most: float) -> None:
+        """`masses` are shares of the rows of each diagram, and `most` is the height of the tallest
+        bar."""
+        some = np.concatenate([mass[mass > 0] for mass in masses])
         self._tallest = float(some.max()) if len(some) else 1.0
         self._most = most
-        self.log = bool(np.count_nonzero(some < FLAT * self._tallest) > len(some) / 2)
+        self.log = needs_log(masses)
         power = np.floor(np.log10(float(some.min()))) if len(some) else 0.0
         self._least = max(float(10.0**power), LEAST)
 

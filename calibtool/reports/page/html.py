@@ -85,7 +85,11 @@ def _comparison(page: Page) -> Markup:
     parts.append(tables.side_by_side(subjects, page.comparison, page.level))
     if _drawn(page):
         parts += sections.pointing(said=True)
-        drawn = [sections.reliability(page, subject, 0, subject.name) for subject in subjects]
+        curves = [subject.curves[0] for subject in subjects]
+        drawn = [
+            sections.reliability(page, subject, curve, curves, subject.name)
+            for subject, curve in zip(subjects, curves, strict=True)
+        ]
         parts.append(element("div", *drawn, class_="figures-row"))
     comparison = page.comparison
     if comparison is not None and comparison.unpaired:

@@ -244,6 +244,7 @@ class Page:
         level: of the intervals; None without intervals.
         command: the command line that makes the page again, or "".
         flags: the options of reading in it, which the commands that a page names repeat.
+        calibrator_file: the file of the calibrator that was given, quoted for a shell, or "".
     """
 
     title: str
@@ -252,6 +253,7 @@ class Page:
     level: float | None
     command: str
     flags: str = ""
+    calibrator_file: str = ""
 
     def _repr_html_(self) -> str:
         """Return the page in a frame, for notebooks, where its diagrams and tables work too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from calibtool.diagrams.curve import Curve
 from calibtool.evaluation.wording import leading
 from calibtool.formatting import capitalized, interval, number, share
 from calibtool.intervals.estimate import Estimate
@@ -116,7 +117,8 @@ def _metrics(page: Page, subject: FileSummary) -> list[Markup]:
 
 def _diagrams(page: Page, subject: FileSummary, *, told: bool) -> list[Markup]:
     drawn = [
-        reliability(page, subject, k, capitalized(c.label)) for k, c in enumerate(subject.curves)
+        reliability(page, subject, curve, subject.curves, capitalized(curve.label))
+        for curve in subject.curves
     ]
     report = subject.report
     if _top(subject) and report.said is not None and report.was is not None:
@@ -156,15 +158,17 @@ def pointing(*, said: bool) -> list[Markup]:
     return [element("p", POINTING, class_="note pointing")] if said else []
 
 
-def reliability(page: Page, subject: FileSummary, index: int, title: str) -> Markup:
-    """Return a reliability diagram, and its numbers."""
-    curve = subject.curves[index]
+def reliability(
+    page: Page, subject: FileSummary, curve: Curve, beside: Sequence[Curve], title: str
+) -> Markup:
+    """Return the reliability diagram of a curve, with those beside it on one scale, and its
+    numbers."""
     error = curve.estimates[0] if curve.estimates else None
     caption = f"{error.name} {in_words(error)}" if error else ""
     return element(
         "figure",
         element("figcaption", element("strong", title), " ", caption),
-        figures.reliability(curve, _axes(subject, figures.LONGEST), title),
+        figures.reliability(curve, beside, _axes(subject, figures.LONGEST), title),
         _details(
             "The numbers of this diagram",
             tables.bins(curve, _axes(subject), page.level),

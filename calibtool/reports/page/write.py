@@ -40,7 +40,7 @@ def write_report(
             "image-classification".
         model: the model's name in that metadata.
         options: of `calibtool.reports.page.build.build_page`: `metrics`, `calibrator`, `methods`,
-            `by`, `title`, `ci`, `resamples`, `level`, `seed`; and keys of `ct.read`.
+            `by`, `cluster`, `title`, `ci`, `resamples`, `level`, `seed`; and keys of `ct.read`.
 
     Returns the page that was written. Raises InputError, UsageError.
 

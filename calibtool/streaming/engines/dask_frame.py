@@ -11,6 +11,7 @@ from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice, resolve
 from calibtool.data.files.source import Source
 from calibtool.errors import UsageError
+from calibtool.streaming import compiled
 from calibtool.streaming.engines.engine import PartResult, RunOptions, Task, combine, of_part
 from calibtool.streaming.engines.tree import Node
 from calibtool.streaming.engines.worker import Job
@@ -46,6 +47,7 @@ class Frames:
 def _map(job: Job, part: Part, partition: Any) -> PartResult:
     """Return the sums over a computed partition: the map step."""
     task, source = job
+    compiled.expect(part.rows)
     return of_part(task, source, replace(part, content=partition))
 
 

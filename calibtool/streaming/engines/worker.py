@@ -9,6 +9,7 @@ from pathlib import Path
 from calibtool.data.files.reader import Part
 from calibtool.data.files.source import Source
 from calibtool.errors import ClusterError, InputError
+from calibtool.streaming import compiled
 from calibtool.streaming.engines.engine import PartResult, Task, combine, of_part
 from calibtool.streaming.engines.tree import Node
 from calibtool.version import __version__
@@ -46,7 +47,12 @@ def unpack(package: tuple[str, bytes]) -> Job:
 
 
 def map_node(job: Job, node: Node, parts: Sequence[Part]) -> PartResult:
-    """Return the sum over the parts of a node, added in the order of the tree: the map step."""
+    """Return the sum over the parts of a node, added in the order of the tree: the map step.
+
+    How many rows will come to this worker it cannot know: those that have come decide whether
+    compiled loops pay.
+    """
+    compiled.expect(sum(part.rows for part in parts))
 
     def result_at(child: Node) -> PartResult:
         if child.children:
