@@ -15,7 +15,7 @@ import numpy as np
 
 from calibtool.errors import NotAvailableError
 from calibtool.evaluation.collect import Collected
-from calibtool.evaluation.drawn_problems import BinaryProblem, drawn_of_each
+from calibtool.evaluation.drawn_problems import BinaryProblem, drawn_of_each, of_rows_drawn
 from calibtool.evaluation.fine_cells import Fine, cut, design_effect, fine_count
 from calibtool.evaluation.measurement import effective_rows, rows_by_bin
 from calibtool.evaluation.perfect import Null, drawn_labels, few, of_labels, of_scores
@@ -190,7 +190,8 @@ class RowProblems:
     ) -> Iterator[Cells]:
         """Yield each problem's fine cells in every replicate: (R, C)."""
         drawn = self.drawn(self._fine_places(), draws, threads)
-        for index, (fine, (n, y)) in enumerate(zip(self.fine, drawn, strict=True)):
+        for index, (fine, columns) in enumerate(zip(self.fine, drawn, strict=True)):
+            n, y = of_rows_drawn(columns)
             tick((index + 1) / len(self))
             yield Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
@@ -312,7 +313,8 @@ class RowProblems:
             return
         clustered = draws.cluster is not None
         every = self.drawn(self._fine_places(), draws, threads, outcome=clustered)
-        for index, (fine, (n, *y)) in enumerate(zip(self.fine, every, strict=True)):
+        for index, (fine, columns) in enumerate(zip(self.fine, every, strict=True)):
+            n, *y = of_rows_drawn(columns)
             if y:
                 self._design.append(design_effect(fine, n, y[0]))
             self._add_resampled(index, n)

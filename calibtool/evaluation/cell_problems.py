@@ -8,6 +8,7 @@ import numpy as np
 
 from calibtool.errors import WHOLE_ROWS, NotAvailableError
 from calibtool.evaluation.binary_problems import RowProblems
+from calibtool.evaluation.drawn_problems import of_rows_drawn
 from calibtool.evaluation.fine_cells import FINE, Fine, cut
 from calibtool.evaluation.perfect import Null
 from calibtool.evaluation.unseen_classes import UnseenOfClasses
@@ -92,7 +93,10 @@ class CellProblems(RowProblems):
     ) -> Iterator[Cells]:
         """Yield each problem's fine cells in every replicate: (R, C)."""
         for index, fine in enumerate(self.fine):
-            n, y = self._drawn(fine.cells, fine.rows_per_weight, draws, Stream.CELL_CURVES, index)
+            columns = self._drawn(
+                fine.cells, fine.rows_per_weight, draws, Stream.CELL_CURVES, index
+            )
+            n, y = of_rows_drawn(columns)
             tick((index + 1) / len(self))
             yield Cells(fine.cells.at, n, n * fine.cells.centres(), y, fine.cells.row)
 
@@ -142,10 +146,10 @@ class CellProblems(RowProblems):
         """Draw the scores of the simulated data sets."""
         if not self._resampled:
             for index, fine in enumerate(self.fine):
-                n, _ = self._drawn(
+                columns = self._drawn(
                     fine.cells, fine.rows_per_weight, draws, Stream.CELL_SCORES, index
                 )
-                self._add_resampled(index, n)
+                self._add_resampled(index, of_rows_drawn(columns)[0])
 
     def _fine(self, index: int, count: int) -> Fine:
         exact = self.exact(index)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from calibtool.intervals.drawn_sums import drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums, weighted_ones
 from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
@@ -73,6 +73,13 @@ def drawn_of_each(
         sums = drawn_sums(at, where, int(first[-1]), columns, draws, threads)
         for low, high in pairwise(first):
             yield [np.ascontiguousarray(column[:, low:high]) for column in sums]
+
+
+def of_rows_drawn(columns: Sequence[Array]) -> list[Array]:
+    """Return drawn sums by cell, (R, C) each, with those of the next replicate where one drew none
+    of the rows, of whose weights the first column is."""
+    which = weighted_ones(columns[0].sum(axis=1))
+    return [column[which] for column in columns]
 
 
 def _together(problems: Iterable[RowsInCells], draws: Draws) -> Iterator[list[RowsInCells]]:

@@ -13,7 +13,7 @@ from calibtool.evaluation.collect import Collected
 from calibtool.evaluation.fine_cells import FINE
 from calibtool.evaluation.measurement import Finish, Measurement, Settings, Sums
 from calibtool.evaluation.unseen_rows import FewRows, UnseenRows, with_ends
-from calibtool.intervals.drawn_sums import drawn_sums
+from calibtool.intervals.drawn_sums import drawn_sums, weighted_ones
 from calibtool.intervals.streams import Stream, generator
 from calibtool.intervals.unseen import ends as of_kinds
 from calibtool.metrics.cells import Cells
@@ -78,7 +78,7 @@ def of_counts(
 
         with np.errstate(invalid="ignore", divide="ignore"):
             shares, total = counts(drawn)
-            replicates = metric.of(shares, **spec.options)
+            replicates = metric.of(shares, **spec.options)[weighted_ones(total)]
             measurement = Measurement(observed, replicates=replicates)
             if unseen is None or not settings.inverted:
                 return measurement
@@ -189,6 +189,7 @@ def of_matrix(spec: Spec, metric: MatrixMetric, variant: Collected, settings: Se
         drawn = np.concatenate(groups, axis=1)
         if rows.weights is not None:
             drawn = drawn * rows.weights[:, None].astype(np.float32)
+        drawn = drawn[:, weighted_ones(drawn.sum(axis=0))]
         return Measurement(value, replicates=metric.replicates(wide, labels, drawn, **spec.options))
 
     return finish
