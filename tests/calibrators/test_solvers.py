@@ -19,7 +19,7 @@ from calibtool.calibrators import (
     venn_abers,
 )
 from calibtool.calibrators.crossfit import cross_fit
-from calibtool.calibrators.fitting import affine, descent, gradients, logistic
+from calibtool.calibrators.fitting import affine, descent, gradients, logistic, pieces
 from calibtool.calibrators.fitting.bounded import bend_basis
 from calibtool.calibrators.fitting.nearby import Nearby, on_nearly_the_same_rows
 from calibtool.calibrators.multiclass_curves import with_top
@@ -292,3 +292,19 @@ def test_log_odds_of_rows_whose_other_classes_vanish():
     np.testing.assert_allclose(far, [900 - rest, -899, -900], rtol=1e-14)
     probs = np.exp([3.0, 2.0, 1.0]) / np.exp([3.0, 2.0, 1.0]).sum()
     np.testing.assert_allclose(near, np.log(probs / (1 - probs)), rtol=1e-14)
+
+
+def test_rounding_errors_of_float32_are_not_searched(monkeypatch):
+    """Confident logits leave slopes of float32 that promise more than steps along them gain."""
+    monkeypatch.setattr(pieces, "SINGLE", 1)
+    products = []
+    product = descent.Problem._curve_along
+    monkeypatch.setattr(
+        descent.Problem, "_curve_along", lambda *given: products.append(1) or product(*given)
+    )
+    rng = np.random.default_rng(1)
+    labels = rng.integers(40, size=4000)
+    values = rng.standard_normal((4000, 40), np.float32)
+    values[np.arange(4000), labels] += np.float32(4.2) + rng.standard_normal(4000, np.float32)
+    ct.fit("vector", ct.Predictions.from_logits(np.float32(5.1) * values, labels))
+    assert len(products) < 100  # 33; they were 417

@@ -123,9 +123,14 @@ class Problem:
             gradients = Gradients(
                 self._preconditioner, self._curve_along, dear=dear, inverse=last.inverse
             )
-        polished = 0
+        polished, gained = 0, np.inf
         for step in range(STEPS):
             self._require_mistakes(at, now)
+            # What float32 slopes promise from here on are rounding errors, which can be large along
+            # directions that matter little, and take many products to solve for.
+            if rough and gained <= NEARLY:
+                rough = False
+                now = self._look(at, rough)
             direction = (
                 self._by_matrix(now) if gradients is None else gradients.solve(now.slope, now.curve)
             )
@@ -137,7 +142,9 @@ class Problem:
                 continue
             steep = float(np.abs(now.slope).max())
             if gain > ENOUGH:
+                value = now.value
                 at, now = self._lower(at, now, direction, gain, rough, step)
+                gained = value - now.value
                 self._require_near(at)
                 continue
             new = self._settled(at + direction)
