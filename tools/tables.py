@@ -927,6 +927,8 @@ def _rows(found: list[dict[str, Any]]) -> str:
     rows = []
     for row in found:
         ours, theirs = row["ours"], row["theirs"]
+        if ours is None:  # a peer that was not installed
+            continue
         unit = row["unit"]
         digits = ".0f" if unit == "MB" else ".3f"
         times = f"{theirs / ours:.1f}x" if theirs and "numpy" not in row["yardstick"] else ""
