@@ -183,7 +183,6 @@ def save(kind: str, diagram: Any, path: str | Path, **look: Unpack[Look]) -> lis
 
 def pages_of(kind: str, diagram: Any, **look: Unpack[Look]) -> list[Any]:
     """Return a diagram page by page: itself, unless it has more panels than a page holds."""
-    look, diagram = printed(look), printed(diagram)
     style, module = style_with(look), module_of(kind)
     if not hasattr(module, "pages"):
         return [diagram]

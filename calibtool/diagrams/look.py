@@ -48,12 +48,14 @@ def style_with(words: Words) -> Style:
     if stats not in CHOICES:
         raise UsageError(f"--stats must be one of {', '.join(CHOICES)} (got {stats!r})")
     caption = words.get("caption")
+    if caption == "none" or (caption and not caption.strip()):  # spaces alone have no height
+        caption = ""
     names, rename = words.get("names") or (), words.get("rename") or {}
     if isinstance(names, str):
         raise UsageError(f"names: give a list, such as [{names!r}]")
     return replace(
         style_of(words.get("style") or "paper"),
-        caption="" if caption == "none" else caption,
+        caption=caption,
         stats=stats == "all",
         labels=Labels(tuple(names), dict(rename)) if names or rename else None,
     )

@@ -197,7 +197,7 @@ def small_print(axes: Axes, style: Style, text: str) -> None:
     from calibtool.diagrams import room
 
     text = text if style.caption is None else style.caption
-    if not text.strip():  # nothing but spaces has no height
+    if not text:
         return
     note = axes.annotate(
         text,
@@ -225,7 +225,7 @@ def foot(place: SubFigure, style: Style, text: str) -> None:
     from calibtool.diagrams import room
 
     text = text if style.caption is None else style.caption
-    if not text.strip():  # nothing but spaces has no height
+    if not text:
         return
     size = style.small * 0.93
     x = room.EDGE * place.dpi / place.bbox.width
