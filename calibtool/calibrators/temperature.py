@@ -125,11 +125,16 @@ class Moments(NamedTuple):
 
 
 def _start(predictions: Predictions) -> float:
-    """Return where to begin: the optimum of every k-th row, if there are many rows; else 1."""
-    if predictions.rows <= 4 * START_ROWS:
-        return 1.0
-    every = predictions.rows // START_ROWS
-    return optimum_of_sample(predictions.take(np.arange(0, predictions.rows, every)), 1.0)
+    """Return where to begin: near the optimum if there are many rows, else 1."""
+    return near_optimum(predictions) if predictions.rows > 4 * START_ROWS else 1.0
+
+
+def near_optimum(predictions: Predictions) -> float:
+    """Return 1/T at the optimum of every k-th row, or of all if there are few; 1 if it has none."""
+    if predictions.rows > 4 * START_ROWS:
+        every = predictions.rows // START_ROWS
+        predictions = predictions.take(np.arange(0, predictions.rows, every))
+    return optimum_of_sample(predictions)
 
 
 def optimum_of_sample(sample: Predictions, start: float = 1.0) -> float:

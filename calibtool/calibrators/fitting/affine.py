@@ -16,7 +16,7 @@ from calibtool.calibrators.fitting.descent import Optimum, Problem
 from calibtool.calibrators.fitting.forms import Diagonal, Form, Full
 from calibtool.calibrators.fitting.pieces import Data, MemoryData, Piece, pieces
 from calibtool.calibrators.maps import Affine
-from calibtool.calibrators.temperature import optimum_of_sample
+from calibtool.calibrators.temperature import near_optimum
 from calibtool.data.predictions import Predictions, names_of_classes
 from calibtool.errors import FitError, UsageError
 from calibtool.types import Array
@@ -182,13 +182,13 @@ def _at_temperature(predictions: Predictions, start: Array, z: Array) -> Array:
     """Return the parameters of temperature scaling, from which few steps are left to the optimum.
 
     Args:
-        predictions: rows that the temperature is fitted to.
+        predictions: rows, of which some are enough for a temperature to begin at.
         start: the parameters of W = I.
         z: (N, K) the rows as W sees them. The slope of a column that is everywhere the same, as
             the first of one column of logits, may have no effect, and then stays where it was.
     """
     begin = start.copy()
-    slope = optimum_of_sample(predictions)
+    slope = near_optimum(predictions)
     if begin.ndim == 1:
         begin[0] = slope
     else:

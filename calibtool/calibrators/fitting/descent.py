@@ -48,6 +48,10 @@ POLISH = 3
 # A promised gain below which float32 passes end and float64 ones begin. Rounding errors of float32
 # scores are 1e-7 relative; over the SINGLE values or more they average out to below this.
 NEARLY = 1e-8
+# A float32 step that gained less than this is the last one. Newton's method converges nearly
+# quadratically, so the next step would gain less than NEARLY; rounding errors in the slope could
+# promise more, and take many products to solve for.
+LAST = 1e-5
 # Parameters further than this from the start mean that there is no optimum: the start is the
 # identity, and logits of models need slopes of order 1. Larger values only delay the message.
 FAR = 1e4
@@ -126,9 +130,7 @@ class Problem:
         polished, gained = 0, np.inf
         for step in range(STEPS):
             self._require_mistakes(at, now)
-            # What float32 slopes promise from here on are rounding errors, which can be large along
-            # directions that matter little, and take many products to solve for.
-            if rough and gained <= NEARLY:
+            if rough and gained <= LAST:
                 rough = False
                 now = self._look(at, rough)
             direction = (
