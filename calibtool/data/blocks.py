@@ -10,6 +10,9 @@ from calibtool.data.predictions import Predictions
 from calibtool.data.rows import Rows, reduce_rows, to_probs
 from calibtool.types import BLOCK, Array
 
+# Rows that are added up in the precision of their probabilities.
+ADDED = 16
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -154,10 +157,14 @@ def _add_squares(
 
 
 def _column_sums(probs: Array) -> Array:
-    """Return sums per class, (K,) float64.
+    """Return sums per class, (K,) float64, of contiguous (n, K) probabilities.
 
-    32 rows at a time are added in the precision of the probabilities, which is fast and loses at
-    most a few units of the last place; their sums are added in float64.
+    ADDED rows are added in the precision of the probabilities, which is fast and loses at most a
+    few units of the last place; their sums are added in float64. Those are rows n // ADDED apart,
+    so that whole runs of memory are added, however few the classes.
     """
-    partial = np.add.reduceat(probs, np.arange(0, len(probs), 32), axis=0)
-    return np.asarray(partial.sum(axis=0, dtype=np.float64))
+    step, classes = len(probs) // ADDED, probs.shape[1]
+    whole = probs[: ADDED * step].reshape(ADDED, step * classes)
+    together = whole.sum(axis=0).reshape(step, classes)
+    rest = probs[ADDED * step :].sum(axis=0)
+    return np.asarray(together.sum(axis=0, dtype=np.float64) + rest)
