@@ -20,11 +20,13 @@ from calibtool.calibrators.nested_maps import Shifted, columns_of, of_other_grou
 from calibtool.calibrators.registry import EVERY
 from calibtool.data.predictions import KIND_NAMES, Predictions, first_other, names_of_classes
 from calibtool.errors import FitError, NotAvailableError, UsageError
+from calibtool.parallel import cores, ordered, within_room
 from calibtool.types import Array, Shown
 
-# Values that are calibrated at a time: 128 MB in float64. A map makes a few arrays of that size at
-# once; on all rows at once, it would need several times the memory of the predictions.
-PIECE = 1 << 24
+# Values that a thread calibrates at a time: 64 MB in float64. A map makes a few arrays of that size
+# at once; on all rows at once, it would need several times the memory of the predictions. Smaller
+# pieces would call the curves of many classes too often.
+PIECE = 1 << 23
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +66,12 @@ class Calibrator(Shown):
         # filled block by block: put together afterwards, they would be held twice
         values = np.empty((seen.rows, *first.values.shape[1:]), first.values.dtype)
         values[:rows] = first.values
-        for low in range(rows, seen.rows, rows):
+
+        def fill(low: int) -> None:
             at = slice(low, low + rows)
             values[at] = self.map(seen.take(at)).values
+
+        list(ordered(fill, range(rows, seen.rows, rows), within_room(cores(), 8 * PIECE)))
         return as_before(predictions, replace(seen, kind=first.kind, values=values))
 
     def interval(self, predictions: Predictions) -> tuple[Array, Array]:

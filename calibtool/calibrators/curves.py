@@ -7,6 +7,7 @@ probability, or its log-odds x = log p - log(1 - p); `look` names which.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
@@ -193,13 +194,16 @@ class Line(_Record):
 
     def __call__(self, score: Array) -> Array:
         out = np.full(len(score), self.y[0])
-        turns = np.flatnonzero(self.y != self.y[0])
-        if not len(turns):
-            return out
         # With many classes, most scores lie on the first flat: only the others are interpolated.
-        at = np.flatnonzero(score > self.x[turns[0] - 1])
+        at = np.flatnonzero(score > self._end_of_flat)
         out[at] = np.interp(score[at], self.x, self.y)
         return out
+
+    @cached_property
+    def _end_of_flat(self) -> float:
+        """The score up to which the line has its first value."""
+        turns = np.flatnonzero(self.y != self.y[0])
+        return float(self.x[turns[0] - 1]) if len(turns) else np.inf
 
     def check(self, parameters: Entry) -> None:
         _require_lengths(parameters, "x", "y", 0)

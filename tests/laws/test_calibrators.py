@@ -11,6 +11,7 @@ import pytest
 from simulated import simulate
 
 import calibtool as ct
+from calibtool.calibrators import calibrator
 from calibtool.calibrators.multiclass_curves import MULTICLASS
 from calibtool.calibrators.registry import METHODS, finite_options, module_of
 from calibtool.data.rows import to_probs
@@ -314,11 +315,14 @@ def test_the_module_is_found_by_the_name(method):
     assert module_of(method).fit.__doc__
 
 
-def test_applied_in_blocks_or_whole_it_is_the_same(method, overconfident):
+def test_applied_in_blocks_or_whole_it_is_the_same(method, overconfident, monkeypatch):
     fitted = ct.fit(method, overconfident)
     whole = fitted(overconfident).values
     parts = [fitted(block).values for block in overconfident.blocks(700)]
     np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-14, atol=1e-15)
+    monkeypatch.setattr(calibrator, "PIECE", 700 * overconfident.values.shape[1])
+    monkeypatch.setattr(calibrator, "cores", lambda: 3)
+    np.testing.assert_array_equal(fitted(overconfident).values, np.concatenate(parts))
 
 
 # ------------------------------------------------------------------ probabilities of 0 and 1
