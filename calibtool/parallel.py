@@ -12,7 +12,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock, local
 from typing import Any, TypeVar
@@ -34,12 +34,14 @@ def ordered(work: Callable[[S], T], items: Iterable[S], threads: int) -> Iterato
 
     At most `threads` + 1 items are taken ahead, which bounds the memory: `items` may be an endless
     stream of blocks. With one thread, work is done when its result is asked for; so is the work of
-    a thread that is one of several itself, since more threads than cores get in each other's way.
+    a thread that is one of several itself, since more threads than cores get in each other's way,
+    and a sequence of one item, whose own work may begin threads.
 
     >>> list(ordered(abs, [-1, 2, -3], threads=2))
     [1, 2, 3]
     """
-    if threads <= 1 or getattr(_thread, "is_one_of_several", False):
+    alone = isinstance(items, Sequence) and len(items) == 1
+    if threads <= 1 or alone or getattr(_thread, "is_one_of_several", False):
         yield from map(work, items)
         return
     with ThreadPoolExecutor(threads, initializer=one_of_several) as pool:

@@ -159,6 +159,18 @@ def test_a_thread_of_several_does_its_work_alone():
     assert threading.get_ident() not in set(parallel.ordered(inner, range(4), threads=2))
 
 
+def test_work_on_one_item_may_begin_threads():
+    def inner(item):
+        return threading.get_ident()
+
+    def outer(item):
+        return threading.get_ident(), set(parallel.ordered(inner, range(4), threads=2))
+
+    ((mine, found),) = parallel.ordered(outer, ["one"], threads=2)
+    assert mine == threading.get_ident()
+    assert mine not in found
+
+
 def test_what_has_not_begun_is_not_begun_after_an_error():
     begun = []
 

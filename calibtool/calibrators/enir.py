@@ -19,6 +19,7 @@ from calibtool.calibrators.curves import Line
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.calibrators.isotonic import distinct, lowest_positive
 from calibtool.data.predictions import Predictions
+from calibtool.intervals.compiled import isotonic_regression
 from calibtool.metrics.cells import Cells
 from calibtool.types import Array
 
@@ -92,11 +93,9 @@ def _path(
     times `price`, so curves of more than `max_blocks` blocks are negligible beside the isotonic one
     and need not be evaluated.
     """
-    from scipy.optimize import isotonic_regression
-
-    iso = isotonic_regression(share, weights=n)
-    starts = iso.blocks[:-1]
-    curves = [(iso.x[starts], starts)]
+    fitted, blocks = isotonic_regression(share, n)
+    starts = blocks[:-1]
+    curves = [(fitted[starts], starts)]
     max_blocks = int((_bics(curves, n, y, price)[0] - 2 * np.log(NEGLIGIBLE)) / price) + 1
     # the last is the isotonic one
     curves += [one for one in _meetings(share, n, max_blocks) if len(one[1]) > len(starts)]

@@ -18,6 +18,7 @@ from calibtool.calibrators.curves import Line
 from calibtool.calibrators.fitting.logistic import require_both
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
+from calibtool.intervals.compiled import isotonic_regression
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array
@@ -96,17 +97,15 @@ def lowest_positive(score: Array, outcome: Array) -> float:
 
 def pooled(cells: Cells) -> tuple[Array, Array]:
     """Return the first cell of each block of the isotonic regression, and the blocks' values."""
-    from scipy.optimize import isotonic_regression
-
     share = np.divide(cells.y, cells.n, out=np.zeros_like(cells.y), where=cells.n > 0)
     # neighbours with the same share end in one block; joining them first leaves less to regress
     runs = np.flatnonzero(np.concatenate([[True], share[1:] != share[:-1]]))
     n, y = np.add.reduceat(cells.n, runs), np.add.reduceat(cells.y, runs)
     weighted = n > 0  # cells whose rows have no weight join a neighbour
     runs, n, y = np.append(0, runs[weighted][1:]), n[weighted], y[weighted]
-    regression = isotonic_regression(y / n, weights=n)
-    first = regression.blocks[:-1]
-    return runs[first], np.clip(regression.x[first], 0, 1)
+    fitted, blocks = isotonic_regression(y / n, n)
+    first = blocks[:-1]
+    return runs[first], np.clip(fitted[first], 0, 1)
 
 
 def distinct(x: Array, y: Array) -> tuple[Array, Array]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -30,7 +32,7 @@ from calibtool.intervals.draws import Draws
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.metrics.spec import Spec
-from calibtool.parallel import ordered
+from calibtool.parallel import longest_first, ordered
 from calibtool.types import Array
 
 # Candidate truths lie on a line: at 0 the scores are calibrated, at 1 they are off as observed; in
@@ -65,6 +67,7 @@ class CurveMetrics:
         self.counterparts |= {spec.name: other for spec, other in pairs}
         known = {other.name: other for _, other in pairs if other} | self.specs
         self._settled: dict[tuple[str, int], Spec] = {}
+        self._seconds: defaultdict[str, float] = defaultdict(float)  # that each value took
         values = problems.values([self._exactly(x) for x in known.values()], settings.threads)
         self.value = dict(zip(known, values, strict=True))
         self._replicates: dict[str, Array] | None = None
@@ -79,7 +82,10 @@ class CurveMetrics:
             self._settled[spec.name, index] = settled = spec.settled(cells)
             assert isinstance(spec.metric, CellMetric)
             by_weight = spec.metric.by_weight and self.problems.weights is not None
-            return settled.of_cells(self.problems.by_weight(index) if by_weight else cells)
+            began = time.perf_counter()
+            found = settled.of_cells(self.problems.by_weight(index) if by_weight else cells)
+            self._seconds[spec.name] += time.perf_counter() - began
+            return found
 
         return value
 
@@ -363,7 +369,10 @@ class CurveMetrics:
         self, cells: Iterable[Cells], names: Iterable[str], threads: int, *, truth: bool = False
     ) -> dict[str, Array]:
         """Return each metric on each problem's cells, combined over the problems."""
-        values: dict[str, list[Array]] = {name: [] for name in names}
+        # what took longest begins first; a metric that had only to fetch what another one computed
+        # comes last, or a thread would wait for that
+        order = longest_first({name: self._seconds[name] for name in names})
+        values: dict[str, list[Array]] = {name: [] for name in order}
         mass = []
         for index, of_problem in enumerate(cells):
             mass.append(np.asarray(of_problem.total).mean())

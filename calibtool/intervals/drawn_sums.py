@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from calibtool.intervals.compiled import stored_by_column
 from calibtool.intervals.draws import SIDE_BY_SIDE, UNITS, Draws, on_grid
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
@@ -21,9 +22,9 @@ from calibtool.types import BLOCK, Array
 _AT_ONCE = 8 * BLOCK
 # Every second byte of a 64-bit word of weights.
 _EVERY_SECOND = np.uint64(0x00FF00FF00FF00FF)
-# Rows from which on exact sums are made by a sparse matrix. Of fewer, 1,000 replicates take less
-# than the 0.2 s of importing scipy; where that has been done, the matrix is several times as fast.
-MANY = 1 << 16
+# Rows from which on exact sums are made by a sparse matrix, several times as fast: of fewer, that
+# brings back less than the 0.015 s of loading compiled functions, where SciPy is not loaded yet.
+MANY = 1 << 13
 
 
 def weighted_ones(mass: Array) -> Array | slice:
@@ -118,7 +119,7 @@ def _blocks(at: Array, where: Array, size: int, rows: int) -> Iterator[tuple[sli
 
 def has_matrices(rows: int) -> bool:
     """Return whether exact sums of that many rows are made by a sparse matrix; changes no digit."""
-    return rows >= MANY or "scipy.sparse" in sys.modules
+    return rows >= MANY or "scipy" in sys.modules
 
 
 def whole(values: Array) -> bool:
@@ -135,14 +136,11 @@ def sparse_sums(target: Array, source: Array, values: Array, shape: tuple[int, i
     The matrix, and the weights, have the type of the values, or are uint16 where that holds every
     sum: of half as many bytes as float32, and as exact.
     """
-    from scipy.sparse import coo_array
-
     some = values != 0
     target, source, values = target[some], source[some], values[some]
-    matrix = coo_array((values, (target, source)), shape=shape).tocsc()
     most = 5 * float(np.bincount(target).max(initial=0)) * float(values.max(initial=0))
     fits = most < 1 << 16 and values.min(initial=0) >= 0 and (np.rint(values) == values).all()
-    return matrix.astype(np.uint16) if fits else matrix
+    return stored_by_column(values.astype(np.uint16) if fits else values, target, source, shape)
 
 
 def products(matrices: Sequence[Any], draws: Draws, rows: slice, group: slice) -> list[Array]:

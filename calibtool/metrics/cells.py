@@ -21,6 +21,9 @@ from calibtool.types import Array
 COPIES = 3
 ROUNDING = 1e-6
 SEEN = 1000
+# Edges that as many scores are compared with one after another: a search takes the wrong way at
+# every other edge, which costs eight times as long with 15 edges, and as long with 100.
+FEW_EDGES, MANY_SCORES = 32, 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +256,11 @@ def locate(scores: Array, edges: Array, side: str = "bin") -> Array:
     rounded = edges.astype(scores.dtype)
     if side == "right":
         return np.searchsorted(scores, rounded, side="right")
+    if len(edges) <= FEW_EDGES and scores.size >= MANY_SCORES:
+        above = np.zeros(scores.shape, np.uint8)
+        for edge in rounded[:-1]:
+            above += ~(scores <= edge)
+        return above.astype(np.intp)
     return np.minimum(np.searchsorted(rounded, scores, side="left"), len(edges) - 1)
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from calibtool.intervals.compiled import isotonic_regression
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
@@ -49,8 +50,6 @@ def isotonic(cells: Cells) -> Array:
 
 
 def _isotonic(cells: Cells) -> Array:
-    from scipy.optimize import isotonic_regression
-
     size = cells.n.shape[-1]
     n, y = cells.n.reshape(-1, size), cells.y.reshape(-1, size)
     used = n > 0
@@ -60,7 +59,7 @@ def _isotonic(cells: Cells) -> Array:
     fitted = np.append(used, apart > 0, axis=1)
     rate = np.divide(y, n, out=np.zeros(n.shape), where=used)
     rate, weights = np.append(rate, np.nan * apart, axis=1), np.append(n, apart, axis=1)
-    rate[fitted] = isotonic_regression(rate[fitted], weights=weights[fitted]).x
+    rate[fitted] = isotonic_regression(rate[fitted], weights[fitted])[0]
     out = np.ascontiguousarray(rate[:, :size])
     for row in np.flatnonzero(~used.all(axis=1)):
         at = np.flatnonzero(used[row])

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
+from calibtool.intervals.compiled import city_block
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import left_out
 from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED
@@ -103,15 +104,13 @@ def skce_width(probs: Array) -> float:
     mix of each row's sorted probabilities. Weights do not matter. Where more than half of the pairs
     coincide, the median is over the pairs that do not; 1 where all do.
     """
-    from scipy.spatial.distance import pdist
-
     p = np.asarray(probs, np.float64)
     if len(p) > SAMPLE:
         # The order depends neither on the file's nor on that of the classes. Square roots of 2, 3,
         # 4, ... have no common factor, so that different rows hardly tie.
         order = np.argsort(np.sort(p, 1) @ np.sqrt(np.arange(2.0, p.shape[1] + 2)), kind="stable")
         p = p[order[np.linspace(0, len(p) - 1, SAMPLE).astype(np.intp)]]
-    distance = pdist(p, "cityblock") / 2
+    distance = city_block(p) / 2
     apart = distance[distance > 0]
     if not len(apart):
         return 1.0
@@ -131,15 +130,13 @@ def _quadratic(probs: Array, labels: Array, w: Array, estimator: Estimator, widt
 
     H is the N x N matrix of the terms of all pairs, made in blocks.
     """
-    from scipy.spatial.distance import cdist
-
     p, r = np.asarray(probs, np.float64), _residual(probs, labels)
     scale = -0.5 / (width or skce_width(p))  # total variation is half of the city-block distance
 
     def block(rows: slice) -> Array:
         """Return the form over these rows and all from them on: pairs further on count twice."""
         rest = slice(rows.start, len(p))
-        h = cdist(p[rows], p[rest], "cityblock")
+        h = city_block(p[rows], p[rest])
         h *= scale
         np.exp(h, out=h)
         h *= r[rows] @ r[rest].T

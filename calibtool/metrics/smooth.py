@@ -20,6 +20,7 @@ from typing import Literal
 
 import numpy as np
 
+from calibtool.intervals.compiled import cosines
 from calibtool.metrics.cells import Cells, changes, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array
@@ -262,8 +263,6 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     B-spline, the nodes are transformed, and the spectrum of the spline is divided out. The relative
     error at bandwidth s is below (1 / (pi grid s))^4 / 3.
     """
-    from scipy.fft import dct
-
     # Sums of r, r f, r f^2 and r f^3 over the cells between two nodes give the shares of all nodes,
     # which are cubic polynomials of f.
     moments = np.zeros((4, len(residual) * grid))
@@ -287,7 +286,7 @@ def _cosines(position: Array, residual: Array, grid: int) -> Array:
     laid[:, -3] += laid[:, -1]
     inner = laid[:, 1:-1]
     inner[:, 1:-1] /= 2  # a type-1 transform counts every node but the two ends twice
-    return np.asarray(dct(inner, type=1) / _spectrum(grid))
+    return cosines(inner) / _spectrum(grid)
 
 
 def _damped(waves: Array, bandwidth: Array | float, grid: int) -> Array:
@@ -295,13 +294,12 @@ def _damped(waves: Array, bandwidth: Array | float, grid: int) -> Array:
 
     The bandwidth is in units of the line; an array has one per row.
     """
-    from scipy.fft import dct
-
     # the waves that are left
     few = min(waves.shape[-1], grid + 1, int(DAMPED / np.pi / float(np.min(bandwidth))) + 2)
     k = np.pi * np.arange(few)
-    damped = waves[..., :few] * np.exp(-0.5 * np.square(bandwidth * k))
-    return np.asarray(dct(damped, type=1, n=grid + 1, overwrite_x=True))
+    damped = np.zeros((*waves.shape[:-1], grid + 1))
+    np.multiply(waves[..., :few], np.exp(-0.5 * np.square(bandwidth * k)), out=damped[..., :few])
+    return cosines(damped, overwrite=True)
 
 
 def _error(waves: Array, bandwidth: Array, length: float, grid: int) -> Array:

@@ -20,6 +20,7 @@ import numpy as np
 
 from calibtool.data.folds import plain_folds
 from calibtool.errors import NotAvailableError
+from calibtool.intervals.compiled import isotonic_regression
 from calibtool.metrics.kinds import MatrixMetric
 from calibtool.types import Array
 
@@ -146,11 +147,9 @@ def isotonic_curve(x: Array, y: Array, weights: Array, at: Array) -> Array:
     >>> isotonic_curve(np.array([0.2, 0.4]), np.array([0.0, 1.0]), np.ones(2), np.array([0.3]))
     array([0.5])
     """
-    from scipy.optimize import isotonic_regression
-
     first = np.flatnonzero(np.diff(x, prepend=-np.inf) > 0)
     n = np.add.reduceat(weights, first)
-    fitted = isotonic_regression(np.add.reduceat(y, first) / n, weights=n).x
+    fitted, _ = isotonic_regression(np.add.reduceat(y, first) / n, n)
     return np.asarray(np.interp(at, x[first], fitted))
 
 

@@ -46,6 +46,19 @@ def test_intervals_are_made_without_the_rest_of_scipy(tmp_path):
     assert imported_by(words, needless, tmp_path) == "[]"
 
 
+def test_all_metrics_and_a_report_are_made_without_the_packages_of_scipy(tmp_path):
+    rng = np.random.default_rng(0)
+    logits = rng.standard_normal((500, 4))
+    np.savez(tmp_path / "arrays.npz", logits=logits, labels=rng.integers(0, 4, 500))
+    needless = [f"scipy.{name}" for name in ("fft", "optimize", "sparse", "spatial", "special")]
+    needless += ["numpy.testing", "numpy.f2py"]
+    words = ["evaluate", "arrays.npz", "--metrics", "all", "--resamples", "100"]
+    assert imported_by(words, needless, tmp_path) == "[]"
+    needless += ["calibtool.analysis.slices", "calibtool.streaming.passes"]
+    words = ["report", "arrays.npz", "-o", "page.html", "--resamples", "100"]
+    assert imported_by(words, needless, tmp_path) == "[]"
+
+
 def imported_by(words, modules, folder):
     """Return which of the modules a command imports, as a list prints them."""
     code = f"""

@@ -24,7 +24,7 @@ from calibtool.diagrams import (
     shift,
     temperature,
 )
-from calibtool.diagrams.reliability_curves import binomial_range
+from calibtool.diagrams.reliability_curves import binomial_range, percentiles
 from calibtool.errors import InputError
 from calibtool.intervals.shares import clopper_pearson
 from calibtool.metrics.cells import Cells
@@ -399,3 +399,15 @@ def test_names_that_are_numbers_are_no_years_and_times_that_no_calendar_has_are_
     early = replace(rows, extra={"day": np.array(["0003-01-01", "2026-01-01"])[np.arange(200) % 2]})
     with pytest.raises(ct.CalibtoolError, match="before the year 1000"):
         shift.compute(early, over="day", **FEW)
+
+
+def test_percentiles_of_columns_with_gaps_are_those_of_the_rest():
+    drawn = np.random.default_rng(0).random((400, 5))
+    whole = np.stack(percentiles(drawn, 0.9))
+    tails = [(1 - 0.9) / 2, (1 + 0.9) / 2]
+    drawn[:100, 3] = np.nan
+    drawn[:, 4] = np.nan
+    found = np.stack(percentiles(drawn, 0.9))
+    np.testing.assert_array_equal(found[:, :3], whole[:, :3])  # to the last digit
+    np.testing.assert_array_equal(found[:, 3], np.quantile(drawn[100:, 3], tails))
+    assert np.isnan(found[:, 4]).all()

@@ -10,6 +10,7 @@ import numpy as np
 from calibtool.analysis.significance.result import Observed, RedrawOptions, WholeRows
 from calibtool.analysis.significance.statistics import BINS
 from calibtool.errors import NotAvailableError
+from calibtool.intervals.compiled import city_block
 from calibtool.intervals.draws import GROUP
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import locate
@@ -131,9 +132,7 @@ def _kernel(probs: Array, width: float) -> Array:
     d is the total variation distance. The diagonal is 0, because pairs are of different rows.
     Kernels are rounded to multiples of _GRID.
     """
-    from scipy.spatial.distance import cdist
-
-    kernel = np.exp(cdist(probs, probs, "cityblock") / (-2 * width))
+    kernel = np.exp(city_block(probs, probs) / (-2 * width))
     np.fill_diagonal(kernel, 0.0)
     return np.asarray(np.rint(kernel / _GRID) * _GRID)
 

@@ -36,7 +36,6 @@ from calibtool.reports.page import panels
 from calibtool.reports.page.groups import classes, slices
 from calibtool.reports.page.model import Clinical, FileSummary, Recalibration, RightAndWrong
 from calibtool.streaming.streamed import is_streamed
-from calibtool.streaming.summarize import cells
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array, Progress
 
@@ -105,6 +104,8 @@ def summarize_file(
     most = UNIT_ROWS if isinstance(file, Source) and file.unit else EXACT_ROWS
     held = bool(options.by) or options.cluster is not None
     if isinstance(file, Source) and not held and is_streamed(file, most):
+        from calibtool.streaming.summarize import cells  # a page of rows in memory needs none of it
+
         summary = cells(file, options.metrics, progress=options.progress)
         found = _of_summary(name, summary, options)
         if file.unit:

@@ -12,7 +12,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibtool.analysis.slices import slice_estimates
 from calibtool.data.predictions import Predictions
 from calibtool.data.slicing import partition
 from calibtool.evaluation.collect import Collected
@@ -94,6 +93,8 @@ def slices(
         resampling: how intervals are made.
         cluster: (N,) numbers of the clusters that rows belong to, or None.
     """
+    from calibtool.analysis.slices import slice_estimates  # few pages have slices
+
     parts = partition(predictions, by, most=MOST_VALUES)
     how = (parts.names, resampling.level, cluster)
     means = groups(scores, predictions.weights, parts.codes, *how)
