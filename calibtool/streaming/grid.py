@@ -142,8 +142,7 @@ class Tally:
 
     def __init__(self, where: Grid) -> None:
         self.grid = where
-        zero = np.zeros(where.size)
-        self.sums = {name: Exact.of(zero) for name in ("n", "p", "y")}
+        self.sums: dict[str, Exact] = {}
         kinds = (np.int32, np.int16, np.int64, np.float64)
         self._buffers: list[Array] = [np.empty(CHUNK, kind) for kind in kinds]
         self._rows = 0
@@ -220,7 +219,7 @@ class Tally:
         """Return sums per cell of the weight "n", of w * score "p", of w * outcome "y" and, for
         weighted rows, of the squared weights "w2"."""
         self._flush()
-        return self.sums
+        return self.sums or {name: Exact.of(np.zeros(self.grid.size)) for name in ("n", "p", "y")}
 
     def _clear(self) -> None:
         size = self.grid.size + 1
@@ -234,12 +233,15 @@ class Tally:
         if not self._rows:
             return
         score, outcome = (np.concatenate(parts) for parts in zip(*self._apart, strict=True))
+        where, size = self.grid.locate(score), self.grid.size
+        count = self._count[:-2] + np.bincount(2 * where + outcome, minlength=2 * size)
+        mass = Exact.of(self._mass[:-1])
+        if self._lost.any():  # of float64 scores alone
+            mass += Exact.of(self._lost[:-1])
         for low in range(0, len(score), MOST_ROWS):
             piece = slice(low, low + MOST_ROWS)
-            where = self.grid.locate(score[piece])
-            self._add(cell_sums(where, score[piece], outcome[piece], None, self.grid.size))
-        miss, hit = self._count[:-2:2], self._count[1:-2:2]
-        mass = Exact.of(self._mass[:-1], self._lost[:-1])
+            mass += by_cell(where[piece], score[piece], size)
+        miss, hit = count[::2], count[1::2]
         self._add({"n": Exact.of(miss + hit), "p": mass, "y": Exact.of(hit)})
         self._clear()
 

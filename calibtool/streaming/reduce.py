@@ -66,14 +66,7 @@ class Reducer:
         all_probs = "class-grid" in layout.views or ("class" in layout.views and not in_bins(shape))
         self._wanted = Wanted(lowest, frozenset(needs), probs=all_probs and not shape.one_column)
         # a fast path, the common case of a click log: only the column is needed, and is not copied
-        self._column_alone = (
-            shape.one_column
-            and shape.kind == "probs"
-            and not layout.scores
-            and not layout.counts
-            and columns is None
-            and set(layout.views) <= {"positive", "class"}
-        )
+        self._column_alone = columns is None and only_counts(shape, layout)
 
     def add(self, block: Predictions, numbers: Array | None = None) -> dict[str, Array]:
         """Add a block of at most MOST_ROWS rows; return the values per row of each score.
@@ -321,6 +314,17 @@ class Reducer:
         ):
             counts = np.bincount(where, values, size).astype(np.float64)
             add_to(self.sums, f"count/{name}", Exact.of(counts))
+
+
+def only_counts(shape: DataShape, layout: Layout) -> bool:
+    """Return whether nothing is done with rows but to count a column of probabilities."""
+    return (
+        shape.one_column
+        and shape.kind == "probs"
+        and not layout.scores
+        and not layout.counts
+        and set(layout.views) <= {"positive", "class"}
+    )
 
 
 def shape_of(block: Predictions) -> DataShape:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pytest
 from pyarrow import csv, feather
 
 import calibtool as ct
-from calibtool.data.files import parquet_file
+from calibtool.data.files import arrow, parquet_file, reader
 from calibtool.data.files.open import open_source
 from calibtool.data.files.recut import recut
 from calibtool.data.files.roles import Choice
@@ -753,3 +754,29 @@ def test_a_file_longer_than_a_block_measures_the_same_streamed_and_loaded(suffix
     source = open_source(f"long.{suffix}")
     streamed, whole = ct.evaluate(source, **options), ct.evaluate(source.load(), **options)
     assert [(e.value, e.low, e.high) for e in streamed] == [(e.value, e.low, e.high) for e in whole]
+
+
+# ------------------------------------------------------------------ what reading costs
+
+
+def test_one_file_is_opened_without_threads(tmp_path, monkeypatch):
+    for name in "ab":
+        pq.write_table(
+            pa.table({"score": [0.2, 0.9], "label": [0, 1]}), tmp_path / f"{name}.parquet"
+        )
+    begun = []
+    real = arrow.ThreadPoolExecutor.map
+    monkeypatch.setattr(arrow.ThreadPoolExecutor, "map", lambda *a: begun.append(1) or real(*a))
+    assert ct.load(tmp_path / "a.parquet").rows == 2
+    assert not begun
+    assert ct.load(tmp_path).rows == 4
+    assert begun
+
+
+@pytest.mark.parametrize(("peak", "given"), [(reader.KEPT, 0), (reader.KEPT + 1, 1)])
+def test_little_memory_that_was_decoded_in_is_kept(peak, given, monkeypatch):
+    calls = []
+    pool = SimpleNamespace(max_memory=lambda: peak, release_unused=lambda: calls.append(1))
+    monkeypatch.setattr(pa, "default_memory_pool", lambda: pool)
+    reader.give_back()
+    assert len(calls) == given

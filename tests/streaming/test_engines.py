@@ -11,6 +11,7 @@ import weakref
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Semaphore, Thread
 
 import numpy as np
 import pyarrow as pa
@@ -26,12 +27,14 @@ from calibtool.data.files.open import open_source
 from calibtool.data.files.reader import Part
 from calibtool.data.files.roles import Choice
 from calibtool.errors import InputError, UsageError
+from calibtool.streaming import compiled, passes
 from calibtool.streaming.cells_file import from_bytes, to_bytes
 from calibtool.streaming.engines import checkpoint, engine
 from calibtool.streaming.engines.engine import PartResult, RunOptions, combine
 from calibtool.streaming.engines.fold import Fold
 from calibtool.streaming.engines.tree import WIDTH, nodes_from, tree
-from calibtool.streaming.passes import summarize
+from calibtool.streaming.exact import MOST_ROWS
+from calibtool.streaming.passes import SummaryTask, summarize
 from calibtool.streaming.summary import Layout
 
 
@@ -110,6 +113,37 @@ def test_threads_change_no_bit_even_of_weighted_rows(scores, weights):
     source = open_source("scores", Choice(score="p", labels="clicked", weights=weights))
     bytes_ = {to_bytes(ct.cells(source, threads=threads)) for threads in (1, 2, 30)}
     assert len(bytes_) == 1
+
+
+@pytest.fixture
+def column(tmp_path):
+    """One row group of scores and outcomes."""
+    rng, rows = np.random.default_rng(0), 5 * MOST_ROWS
+    p, y = rng.random(rows, np.float32), rng.integers(0, 2, rows)
+    pq.write_table(
+        pa.table({"score": p, "label": y}), tmp_path / "one.parquet", row_group_size=rows
+    )
+    return tmp_path / "one.parquet"
+
+
+def test_threads_that_count_by_numpy_take_turns(column, monkeypatch):
+    monkeypatch.setattr(compiled, "_in_use", None)
+    monkeypatch.setattr(passes, "_COUNTING", Semaphore(1))
+    source = open_source(str(column))
+    (whole,) = source.part_blocks(source.parts()[0], 5 * MOST_ROWS)
+
+    def ends_while_another_counts(layout, seconds):
+        work = Thread(target=SummaryTask(layout).reduce, args=([whole],))
+        with passes._COUNTING:
+            work.start()
+            work.join(seconds)
+            ended = not work.is_alive()
+        work.join()
+        return ended
+
+    assert not ends_while_another_counts(Layout(views=("positive",)), 0.3)
+    # where more than that is done with rows, threads work at the same time
+    assert ends_while_another_counts(Layout(views=("positive",), scores=("nll",)), 60)
 
 
 # ------------------------------------------------------------------ states as bytes

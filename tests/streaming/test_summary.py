@@ -128,6 +128,15 @@ def test_moments_are_those_of_the_values():
     assert weighted[6] == pytest.approx(weights**2 @ values**2)
 
 
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_the_probability_of_the_label_is_rounded_once(kind):
+    p = np.append([0, -0.0, 1, 0.5, 6e-8], np.random.default_rng(0).random(2_000)).astype(kind)
+    for label in (0, 1):
+        rows = ct.Predictions.from_probs(p, np.full(len(p), label))
+        found = reduce_rows(rows, want=["prob"], lean=True).prob
+        np.testing.assert_array_equal(found, (p if label else 1 - p).astype(np.float64))
+
+
 # ------------------------------------------------------------------ the grid
 
 

@@ -309,7 +309,6 @@ class ArrowTable:
 
         The others are skipped if the user allows it. Raises UnreadableError otherwise.
         """
-        files = list(files)
 
         def guarded(file: TableFile) -> Any:
             try:
@@ -318,7 +317,8 @@ class ArrowTable:
                 return error
 
         with ThreadPoolExecutor(SCANS_AT_ONCE if pairs else FOOTERS_AT_ONCE) as pool:
-            for file, result in zip(files, pool.map(guarded, files), strict=True):
+            mapped = pool.map if len(files) > 1 else map  # a thread takes longer to begin
+            for file, result in zip(files, mapped(guarded, files), strict=True):
                 if not isinstance(result, UnreadableError):
                     yield (file, result) if pairs else file
                 elif self._skip_bad:

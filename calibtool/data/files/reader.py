@@ -19,6 +19,7 @@ NUMBERS = "\0number"
 NULLS = "\0null "
 TWICE = "two columns are called {!r}; rename one of them"
 RECORDS = "records"  # the family of values with parts of their own, which have no order
+KEPT = 1 << 25  # bytes of memory in which pyarrow decoded that are not given back
 UNKNOWN = "null"  # the family of a column without a value, which can yet be of any type
 
 
@@ -153,10 +154,10 @@ class Reader(Protocol):
 
 
 def give_back() -> None:
-    """Give back the memory that pyarrow decoded in: a hundred megabytes, which it keeps to read
-    more."""
+    """Give back the memory that pyarrow decoded in and keeps to read more: a hundred megabytes.
+    Up to KEPT stays: to ask for it once more takes as long as decoding in it."""
     pyarrow = sys.modules.get("pyarrow")  # not imported by readers of arrays
-    if pyarrow is not None:
+    if pyarrow is not None and pyarrow.default_memory_pool().max_memory() > KEPT:
         pyarrow.default_memory_pool().release_unused()
 
 
