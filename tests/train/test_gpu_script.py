@@ -33,9 +33,7 @@ def test_the_gpu_script_passes_in_small(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(subprocess, "run", run)
     monkeypatch.setenv("PYTHONPATH", "")  # the script sets it
-    monkeypatch.setattr(
-        sys, "argv", ["gpu.py", "--small", "--results", str(tmp_path / "gpu.json")]
-    )
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--small", "--results", str(tmp_path / "gpu.json")])
     assert gpu.main() == 0, capsys.readouterr()
     checks = json.loads((tmp_path / "gpu.json").read_text())["checks"]
     assert [line["check"] for line in checks] == [
