@@ -182,12 +182,10 @@ class Key(Legend):
                 text.set_text(self.shown[k])
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Any:
-        """Return the extent with wrapped labels."""
         self.refit()
         return super().get_window_extent(*args, **keywords)
 
     def get_tightbbox(self, *args: Any, **keywords: Any) -> Any:
-        """Return the extent with wrapped labels."""
         self.refit()
         return super().get_tightbbox(*args, **keywords)
 
@@ -240,7 +238,7 @@ def wrapped(words: str, room: float, font: FontProperties) -> str:
 
 
 def _families(font: FontProperties) -> tuple[tuple[str, ...], ...]:
-    """The fonts that a font may be, by settings that can change. To find the one takes long."""
+    """Return the fonts that one may be, by settings that can change. To find it takes long."""
     return tuple(tuple(rcParams.get(f"font.{one}", (one,))) for one in font.get_family())
 
 
