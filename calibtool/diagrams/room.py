@@ -129,7 +129,6 @@ class _Fitting:
         return super().get_window_extent(*args, **keywords)  # type: ignore[misc]
 
     def draw(self, renderer: Any) -> None:
-        """Draw the wrapped text."""
         self.refit()
         super().draw(renderer)  # type: ignore[misc]
 
@@ -239,7 +238,8 @@ def wrapped(words: str, room: float, font: FontProperties) -> str:
 
 def _families(font: FontProperties) -> tuple[tuple[str, ...], ...]:
     """Return the fonts that one may be, by settings that can change. To find it takes long."""
-    return tuple(tuple(rcParams.get(f"font.{one}", (one,))) for one in font.get_family())
+    settings: Any = rcParams
+    return tuple(tuple(settings.get(f"font.{one}", (one,))) for one in font.get_family())
 
 
 @lru_cache(4096)
