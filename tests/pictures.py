@@ -113,10 +113,21 @@ def data_of(variant: str) -> Any:
     return module_of(kind).compute(shown, **FEW, **options)
 
 
+TITLE = "<T> & $x_1$"
+
+
 @cache
+def files_of(variant: str) -> tuple[Any, dict[str, bytes]]:
+    """The figure of a variant on paper, and what its files hold, by suffix: one PDF per kind, since
+    fonts make them slow to write. Made when first asked for, since drawing takes long."""
+    drawn = figure.figure(kind_of(variant), data_of(variant), title=TITLE)
+    suffixes = ("svg", "pdf") if variant == kind_of(variant) else ("svg",)
+    return drawn, {suffix: figure.picture(drawn, suffix) for suffix in suffixes}
+
+
 def picture_of(variant: str) -> Any:
-    """The figure of a variant on paper, drawn when first asked for; tests only look at it."""
-    return figure.figure(kind_of(variant), data_of(variant))
+    """The figure of a variant on paper; tests only look at it."""
+    return files_of(variant)[0]
 
 
 # ------------------------------------------------------------------ what can be read

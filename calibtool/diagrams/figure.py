@@ -213,8 +213,9 @@ def picture(drawn: Figure, kind: str) -> bytes:
     with _matplotlib(STYLES["paper"]), _laid_out():
         on_screen = drawn.dpi
         drawn.set_dpi(DPI)
-        drawn.draw_without_rendering()
         engine: Any = drawn.get_layout_engine()
+        if engine is not None:
+            engine.execute(drawn)
         # vector formats have another resolution, for which no layout was made
         drawn.set_layout_engine("none")
         colour = drawn.get_facecolor()

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.figure import FigureBase
@@ -128,7 +129,6 @@ class _Fitting:
         return super().get_window_extent(*args, **keywords)  # type: ignore[misc]
 
     def draw(self, renderer: Any) -> None:
-        """Draw the wrapped text."""
         self.refit()
         super().draw(renderer)  # type: ignore[misc]
 
@@ -181,12 +181,10 @@ class Key(Legend):
                 text.set_text(self.shown[k])
 
     def get_window_extent(self, *args: Any, **keywords: Any) -> Any:
-        """Return the extent with wrapped labels."""
         self.refit()
         return super().get_window_extent(*args, **keywords)
 
     def get_tightbbox(self, *args: Any, **keywords: Any) -> Any:
-        """Return the extent with wrapped labels."""
         self.refit()
         return super().get_tightbbox(*args, **keywords)
 
@@ -235,11 +233,17 @@ def wrapped(words: str, room: float, font: FontProperties) -> str:
     ECE 0.166, corrected
     0.161 [0.127, 0.198]
     """
-    return _wrapped(words, round(room, 1), font.get_name(), font.copy())
+    return _wrapped(words, round(room, 1), _families(font), font.copy())
+
+
+def _families(font: FontProperties) -> tuple[tuple[str, ...], ...]:
+    """Return the fonts that one may be, by settings that can change. To find it takes long."""
+    settings: Any = rcParams
+    return tuple(tuple(settings.get(f"font.{one}", (one,))) for one in font.get_family())
 
 
 @lru_cache(4096)
-def _wrapped(words: str, room: float, name: str, font: FontProperties) -> str:
+def _wrapped(words: str, room: float, families: object, font: FontProperties) -> str:
     return "\n".join(
         line for hard in words.split("\n") for line in _lines(_held(hard), room, font) or [""]
     )
@@ -283,7 +287,7 @@ def width_of_text(
 ) -> float:
     """Return the width of a line of text in points."""
     font = font or font_of(size)
-    return _width(text, font.get_name(), font.copy())
+    return _width(text, _families(font), font.copy())
 
 
 def font_of(size: float | None) -> FontProperties:
@@ -292,7 +296,7 @@ def font_of(size: float | None) -> FontProperties:
 
 
 @lru_cache(16384)
-def _width(text: str, name: str, font: FontProperties) -> float:
+def _width(text: str, families: object, font: FontProperties) -> float:
     if not text:
         return 0.0
     with warnings.catch_warnings():  # of letters that the font lacks, which are drawn as boxes

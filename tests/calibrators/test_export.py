@@ -82,6 +82,12 @@ def fitted(case):
     )
 
 
+@functools.cache
+def inputs(classes, kind, one_column, dtype):
+    """Rows for a calibrator of this shape: new ones, extreme ones, those of its fit."""
+    return tuple(make(classes, kind, one_column, dtype) for make in (fresh, extreme, seen))
+
+
 def seen(classes, kind, one_column=False, dtype=np.float64):
     """The rows of the fits, the scores of which are edges of curves."""
     return fresh(classes, kind, one_column, dtype, seed=0, count=SMALL)
@@ -113,11 +119,16 @@ def as_kind(z, labels, kind, dtype):
     return values, make(values, labels)
 
 
-ROWS = (fresh, extreme, seen)
-
-
 def ours(calibrator, p):
     return to_probs(calibrator(p)).matrix()
+
+
+@functools.cache
+def rows_and_wanted(case, dtype=np.float64):
+    """All rows for a case, and what its calibrator gives for them."""
+    parts = inputs(*case[2:], dtype)
+    wanted = np.concatenate([ours(fitted(case), p) for _, p in parts])
+    return np.concatenate([values for values, _ in parts]), wanted
 
 
 # ------------------------------------------------------------------ running what was exported
@@ -138,20 +149,19 @@ def run_python(data, values, folder):
     return np.array([module.calibrate(row) for row in values.tolist()])
 
 
-LOOP = """#include "exported.h"
-void run(const double *in, double *out, int rows, int columns) {
+COMPILER = shutil.which("cc")
+compiled = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler (cc) here")
+LOOP = """
+void run_NAME(const double *in, double *out, int rows, int columns) {
     for (int i = 0; i < rows; i++) {
-        calibrate(in + i * columns, out + i * CALIBRATE_K);
+        NAME(in + i * columns, out + i * CALIBRATE_K);
     }
 }
 """
-COMPILER = shutil.which("cc")
-compiled = pytest.mark.skipif(COMPILER is None, reason="there is no C compiler (cc) here")
 
 
-def run_c(data, values, folder):
-    (folder / "exported.h").write_bytes(data)
-    (folder / "run.c").write_text(LOOP)
+def compile_c(code, folder):
+    (folder / "run.c").write_bytes(code)
     strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-shared", "-fPIC"]
     process = subprocess.run(
         [COMPILER, *strict, "run.c", "-o", "run.so", "-lm"],
@@ -161,14 +171,48 @@ def run_c(data, values, folder):
         check=False,
     )
     assert process.returncode == 0, process.stderr
+    return ctypes.CDLL(str(folder / "run.so"))
+
+
+def run_function(function, values, classes):
     values = np.ascontiguousarray(values, np.float64)
-    classes = int(re.search(r"CALIBRATE_K (\d+)", data.decode())[1])
     out = np.empty((len(values), classes))
     pointer = ctypes.POINTER(ctypes.c_double)
-    ctypes.CDLL(str(folder / "run.so")).run(
-        values.ctypes.data_as(pointer), out.ctypes.data_as(pointer), *values.shape
-    )
+    function(values.ctypes.data_as(pointer), out.ctypes.data_as(pointer), *values.shape)
     return out
+
+
+def classes_of(data):
+    return int(re.search(rb"CALIBRATE_K (\d+)", data)[1])
+
+
+def run_c(data, values, folder):
+    (folder / "exported.h").write_bytes(data)
+    loop = '#include "exported.h"\n' + LOOP.replace("NAME", "calibrate")
+    function = compile_c(loop.encode(), folder).run_calibrate
+    return run_function(function, values, classes_of(data))
+
+
+@pytest.fixture(scope="module")
+def c_functions(tmp_path_factory):
+    """The exports of a method's cases to C, by case: one file, since starting a compiler takes
+    longer than its work. Each case has names of its own in it."""
+
+    @functools.cache
+    def of(method):
+        cases = [case for case in CASES if case[0] == method]
+        headers = [export(fitted(case), "c", **options_of(case)) for case in cases]
+        code = b""
+        for k, header in enumerate(headers):
+            whole = header + LOOP.replace("NAME", "calibrate").encode()
+            code += re.sub(rb"(?i)calibrate(?=\W|_)", rb"\g<0>_%d" % k, whole)
+        library = compile_c(code, tmp_path_factory.mktemp("c"))
+        return {
+            case: (library[f"run_calibrate_{k}"], classes_of(header))
+            for k, (case, header) in enumerate(zip(cases, headers, strict=True))
+        }
+
+    return of
 
 
 def options_of(case):
@@ -180,35 +224,28 @@ def options_of(case):
 
 @every_case
 def test_onnx(case):
-    calibrator = fitted(case)
-    data = export(calibrator, "onnx", **options_of(case))
+    data = export(fitted(case), "onnx", **options_of(case))
     onnx.checker.check_model(onnx.load_model_from_string(data), full_check=True)
-    for make in ROWS:
-        values, p = make(*case[2:], np.float32)
-        outputs = run_onnx(data, values)
-        assert outputs.dtype == np.float32
-        np.testing.assert_allclose(outputs, ours(calibrator, p), atol=1e-6)
+    values, wanted = rows_and_wanted(case, np.float32)
+    outputs = run_onnx(data, values)
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs, wanted, atol=1e-6)
 
 
 @every_case
 def test_python(case, tmp_path):
-    calibrator = fitted(case)
-    data = export(calibrator, "python", **options_of(case))
+    data = export(fitted(case), "python", **options_of(case))
     assert set(re.findall(r"^ *(?:import|from) (\w+)", data.decode(), re.MULTILINE)) <= {"math"}
-    for make in ROWS:
-        values, p = make(*case[2:])
-        outputs = run_python(data, values, tmp_path)
-        np.testing.assert_allclose(outputs, ours(calibrator, p), atol=1e-12)
+    values, wanted = rows_and_wanted(case)
+    np.testing.assert_allclose(run_python(data, values, tmp_path), wanted, atol=1e-12)
 
 
 @compiled
 @every_case
-def test_c(case, tmp_path):
-    calibrator = fitted(case)
-    data = export(calibrator, "c", **options_of(case))
-    inputs = [make(*case[2:]) for make in ROWS]
-    outputs = run_c(data, np.concatenate([values for values, _ in inputs]), tmp_path)
-    wanted = np.concatenate([ours(calibrator, p) for _, p in inputs])
+def test_c(case, c_functions):
+    values, wanted = rows_and_wanted(case)
+    function, classes = c_functions(case[0])[case]
+    outputs = run_function(function, values, classes)
     np.testing.assert_allclose(outputs, wanted, atol=1e-12)
 
 

@@ -92,7 +92,7 @@ def test_no_upper_end_lies_below_that_of_the_mean_gap(by, weighted):
     data = shifted(400, by, 3, weights=weights)
     names = [f"{name}(view=positive)" for name in (*ERRORS, "reliability", "bias")]
     for source in (data, ct.cells(data)):
-        report = ct.evaluate(source, names, resamples=400)
+        report = ct.evaluate(source, names, resamples=200)
         *found, squared, bias = report.estimates
         gap, error = abs(bias.value), (bias.high - bias.low) / (2 * 1.96)
         reach = brentq(lambda t, at=(gap, error): refuted(t, *at), 0, 1)

@@ -72,7 +72,7 @@ DATA = {
 def test_values_intervals_and_corrected_estimates_lie_in_the_range(case):
     predictions = DATA[case]()
     names = [name for name in NAMES if name not in SLOW]
-    report = ct.evaluate(predictions, names, resamples=200, ood=predictions.take(np.arange(60)))
+    report = ct.evaluate(predictions, names, resamples=60, ood=predictions.take(np.arange(60)))
     assert sum(estimate.value is not None for estimate in report) > 25
     for estimate in report:
         least, most = parse(estimate.name).limits
@@ -85,7 +85,7 @@ def test_values_intervals_and_corrected_estimates_lie_in_the_range(case):
 @pytest.mark.parametrize("case", ["five classes", "weighted", "all right", "a step at 0"])
 def test_the_same_of_cells(case):
     cells = ct.cells(DATA[case](), "all")
-    report = ct.evaluate(cells, "all", resamples=200)
+    report = ct.evaluate(cells, "all", resamples=60)
     assert sum(estimate.value is not None for estimate in report) > 25
     for estimate in report:
         for shown in (estimate.value, estimate.low, estimate.corrected, estimate.high):
