@@ -10,7 +10,7 @@ from calibtool.data.blocks import Wanted, reduce_block
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("rows", [1, 31, 32, 33, 95, 1000])
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 31, 32, 33, 95, 1000])
 @pytest.mark.parametrize("classes", [3, 40])
 def test_sums_below_the_lowest_edge_are_those_of_float64(rows, classes, weighted):
     rng = np.random.default_rng(rows)
