@@ -18,7 +18,7 @@ from calibtool.calibrators.curves import Line
 from calibtool.calibrators.fitting.logistic import require_both
 from calibtool.calibrators.fitting.multiclass import Multiclass, fit_curves
 from calibtool.data.predictions import Predictions
-from calibtool.intervals.compiled import isotonic_regression
+from calibtool.intervals.scipy_parts import isotonic_regression
 from calibtool.metrics.cells import Cells
 from calibtool.streaming.summary import Summary
 from calibtool.types import Array

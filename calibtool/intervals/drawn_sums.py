@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from calibtool.intervals.compiled import stored_by_column
 from calibtool.intervals.draws import SIDE_BY_SIDE, UNITS, Draws, on_grid
+from calibtool.intervals.scipy_parts import stored_by_column
 from calibtool.parallel import ordered
 from calibtool.types import BLOCK, Array
 

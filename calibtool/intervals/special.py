@@ -13,7 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from calibtool.intervals.compiled import ELSEWHERE, compiled
+from calibtool.intervals.scipy_parts import ELSEWHERE, compiled
 
 _PACKAGE = "scipy.special"
 

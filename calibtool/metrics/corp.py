@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.intervals.compiled import isotonic_regression
+from calibtool.intervals.scipy_parts import isotonic_regression
 from calibtool.metrics.cells import Cells
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array

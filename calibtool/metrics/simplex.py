@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from calibtool.errors import NotAvailableError, UsageError
-from calibtool.intervals.compiled import city_block
+from calibtool.intervals.scipy_parts import city_block
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import left_out
 from calibtool.metrics.density import BANDWIDTHS, INSIDE, POOLED

@@ -20,7 +20,7 @@ from typing import Literal
 
 import numpy as np
 
-from calibtool.intervals.compiled import cosines
+from calibtool.intervals.scipy_parts import cosines
 from calibtool.metrics.cells import Cells, changes, same_shift
 from calibtool.metrics.kinds import CellMetric
 from calibtool.types import Array

@@ -20,7 +20,7 @@ import numpy as np
 
 from calibtool.data.folds import plain_folds
 from calibtool.errors import NotAvailableError
-from calibtool.intervals.compiled import isotonic_regression
+from calibtool.intervals.scipy_parts import isotonic_regression
 from calibtool.metrics.kinds import MatrixMetric
 from calibtool.types import Array
 

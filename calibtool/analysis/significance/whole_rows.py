@@ -10,8 +10,8 @@ import numpy as np
 from calibtool.analysis.significance.result import Observed, RedrawOptions, WholeRows
 from calibtool.analysis.significance.statistics import BINS
 from calibtool.errors import NotAvailableError
-from calibtool.intervals.compiled import city_block
 from calibtool.intervals.draws import GROUP
+from calibtool.intervals.scipy_parts import city_block
 from calibtool.intervals.streams import Stream, generator
 from calibtool.metrics.cells import locate
 from calibtool.types import Array

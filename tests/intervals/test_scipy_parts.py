@@ -12,13 +12,13 @@ import scipy.optimize
 import scipy.sparse
 from scipy.spatial import distance
 
-from calibtool.intervals import compiled as module
+from calibtool.intervals import scipy_parts as module
 
 HEAVY = ("scipy.fft", "scipy.optimize", "scipy.sparse", "scipy.spatial", "scipy._lib._util")
 CALLS = f"""
 import sys
 import numpy as np
-from calibtool.intervals import compiled as module
+from calibtool.intervals import scipy_parts as module
 module.isotonic_regression(np.ones(3), np.ones(3))
 module.cosines(np.ones((2, 3)))
 module.city_block(np.ones((2, 3)))
