@@ -45,7 +45,7 @@ LINES = {
     " --format {table,json,junit,github,sarif,tap,markdown}",
     "report": "report rare.npz --by predicted --resamples 50 -o {r.html,r.md}",
     "classwise": "plot classwise full.npz --data {d.csv,d.json}",
-    "confusion": "plot confusion full.npz --data {d.csv,d.json}",
+    "confusion-calibration": "plot confusion-calibration full.npz --data {d.csv,d.json}",
     "apply": "apply t.json full.npz -o {a.csv,a.npz}",
 }
 
@@ -85,9 +85,11 @@ def texts(value: object) -> list[str]:
 def said_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     """Return what a command prints and writes, without the marks of its format."""
     capsys.readouterr()
+    written = next((words[k + 1] for k, w in enumerate(words) if w in ("-o", "--data")), "")
+    if written:  # or the file of another command would be read where this one fails
+        Path(written).unlink(missing_ok=True)
     main(words)
     out, err = capsys.readouterr()
-    written = next((words[k + 1] for k, w in enumerate(words) if w in ("-o", "--data")), "")
     if written.endswith((".csv", ".json", ".html", ".md")):
         out += Path(written).read_text()
     if "json" in words or written.endswith(".json"):
